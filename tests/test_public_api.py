@@ -101,6 +101,26 @@ def test_no_public_name_is_that_of_a_module(package):
 
 
 @pytest.mark.parametrize(
+    "use",
+    [
+        hsifeat.fit_model,
+        hsifeat.PixelTable.from_store,
+        hsifeat.compare,
+        lambda stores: hsifeat.export_features(stores, "x.parquet"),
+        lambda stores: hsifeat.predict_map(stores, hsifeat.make_head("lda")),
+    ],
+)
+def test_an_empty_list_of_stores_is_not_the_last_store(use, store_path):
+    """A pattern that matches no file gives an empty list."""
+    hsifeat.open_features(store_path)
+    for stores in ([], (), iter([])):
+        with pytest.raises(
+            hsifeat.StoreError, match="^no stores: name one or more; None stands for the store that was"
+        ):
+            use(stores)
+
+
+@pytest.mark.parametrize(
     ("function", "value", "message"),
     [
         (hsifeat.open_features, 5, "a store is a path, an address, a name or the start of a key; found 5"),

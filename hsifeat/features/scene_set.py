@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import StoreError, shell_command
 from hsifeat.features.features import Features
 from hsifeat.features.open_features import open_features
-from hsifeat.features.stack import StackedFeatures, StoreLike, open_stack
+from hsifeat.features.stack import StackedFeatures, StoreLike, list_stores, open_stack
 from hsifeat.formatting import format_count, list_some
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes.band_matching import match_bands, matching_notes
@@ -105,7 +105,7 @@ def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None
     Raises
     ------
     HsifeatError
-        If a store does not exist. If two scenes have different numbers of context stores, or of other stores.
+        If `stores` is empty, or a store does not exist. If two scenes have different numbers of context stores, or of other stores.
 
     Examples
     --------
@@ -123,9 +123,8 @@ def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None
 
 def stores_by_scene(stores: StoreLike | Sequence[StoreLike] | None) -> dict[str, tuple[Features, ...]]:
     """Open stores, and group them by the digest of their scene. The stores of a scene are in the order of `stores`."""
-    sources = [stores] if stores is None or isinstance(stores, StoreLike) else list(stores)
     scenes: dict[str, tuple[Features, ...]] = {}
-    for source in sources or [None]:
+    for source in list_stores(stores):
         features = source if isinstance(source, Features) else open_features(source)
         digest = str(features.recipe["scene"])
         scenes[digest] = (*scenes.get(digest, ()), *single_stores(features))

@@ -41,11 +41,26 @@ def open_stack(stores: StoreLike | Sequence[StoreLike] | None = None) -> Feature
     Raises
     ------
     StoreError
-        If a store does not exist, or the stores hold different scenes.
+        If `stores` is empty, a store does not exist, or the stores hold different scenes.
     """
-    sources = [stores] if stores is None or isinstance(stores, StoreLike) else list(stores)
-    opened = [store if isinstance(store, Features) else open_features(store) for store in sources or [None]]
+    opened = [store if isinstance(store, Features) else open_features(store) for store in list_stores(stores)]
     return opened[0] if len(opened) == 1 else StackedFeatures(opened)
+
+
+def list_stores(stores: StoreLike | Iterable[StoreLike] | None) -> list[StoreLike | None]:
+    """Return stores as a list. None alone stands for the store that was completed last.
+
+    Raises
+    ------
+    StoreError
+        If there are no stores, such as in a list of the files that match no pattern.
+    """
+    if stores is None or isinstance(stores, StoreLike) or not isinstance(stores, Iterable):
+        return [stores]
+    sources: list[StoreLike | None] = list(stores)
+    if not sources:
+        raise StoreError("no stores: name one or more; None stands for the store that was completed last")
+    return sources
 
 
 @dataclass(frozen=True)
