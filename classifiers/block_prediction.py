@@ -192,7 +192,7 @@ def predict_classes(
     Raises
     ------
     HsifeatError
-        If the head has no layout. If its classes are not numbers. If the smoothing does not fit in memory.
+        If the head has no layout. If its classes are not whole numbers from 1. If the smoothing does not fit in memory.
     """
     rows, cols, _ = features.shape
     classes = np.zeros((rows, cols), _class_dtype(head))
@@ -331,10 +331,12 @@ def _layout_of(head: Head) -> Layout:
 
 
 def _class_dtype(head: Head) -> np.dtype[np.integer]:
-    if head.classes_.dtype.kind not in "biuf":
+    classes = head.classes_
+    wrong = classes if classes.dtype.kind not in "iuf" else classes[classes < 1]
+    if len(wrong):
         raise HeadError(
-            f"maps need classes that are whole numbers; found {head.classes_.tolist()[0]!r}: fit the head to class numbers from 1"
+            "maps need classes that are whole numbers from 1, because 0 stands for pixels without data; found "
+            f"{wrong.tolist()[0]!r}: fit the head to class numbers from 1"
         )
     # A small dtype saves memory: one byte per pixel of the map instead of the eight of NumPy's default integer.
-    lowest, highest = int(head.classes_.min()), int(head.classes_.max())
-    return np.result_type(np.min_scalar_type(min(lowest, 0)), np.min_scalar_type(highest))
+    return np.min_scalar_type(int(classes.max()))

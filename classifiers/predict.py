@@ -66,7 +66,7 @@ def predict_map(
     ------
     HsifeatError
         If the stores lack columns that the model was trained on, or are of several scenes. If the classes of the head are
-        not numbers. If the smoothing rule is unknown. If the smoothing does not fit in memory.
+        not whole numbers from 1. If the smoothing rule is unknown. If the smoothing does not fit in memory.
 
     Examples
     --------

@@ -68,10 +68,14 @@ def table(features, model):
     return at, read_columns(features, model.layout, *at)
 
 
-def test_a_map_of_classes_that_are_no_numbers_is_refused(features, model, table):
+@pytest.mark.parametrize(
+    ("classes", "found"),
+    [(("oak", "elm"), "'elm'"), ((1, 0), "0"), ((True, False), "False"), ((2, -1), "-1")],
+)
+def test_a_map_of_classes_that_are_no_numbers_from_1_is_refused(features, model, table, classes, found):
     (rows, _), X = table
-    head = make_head("lda", model.layout).fit(X, np.where(rows < 40, "oak", "elm"))
-    with pytest.raises(HeadError, match="maps need classes that are whole numbers; found 'elm': fit the head to class"):
+    head = make_head("lda", model.layout).fit(X, np.where(rows < 40, *classes))
+    with pytest.raises(HeadError, match=f"whole numbers from 1, because 0 .* found {found}: fit the head to class"):
         predict_map(features, head)
 
 
