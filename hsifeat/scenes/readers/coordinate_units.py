@@ -21,7 +21,11 @@ _SYNONYMS = {
     "nmile": "nauticalmile",
     "surveyfoot": "ussurveyfoot",
     "internationalfoot": "foot",
+    "urad": "microradian",
+    "\u03bcrad": "microradian",  # the Greek letter, in which `str.casefold` turns the micro sign
 }
+# Punctuation in names of units. Other characters, such as the slash of "1/m", distinguish units.
+_PUNCTUATION = re.compile(r"[\s_.'()\[\]-]")
 # A number and a unit, such as "1000 metre", which pyproj writes for kilometres.
 _MULTIPLE = re.compile(r"(?:([\d.]+(?:[eE][+-]?\d+)?)[\s*]*)?(\D.*)")
 # Scales that differ by less, relative to their size, count as equal. Files state units with different numbers of digits.
@@ -100,13 +104,13 @@ def _known_units() -> dict[str, tuple[str, float]]:
     units = {}
     for unit in get_units_map().values():
         if unit.category in {"linear", "angular"}:
-            for name in (unit.name, unit.proj_short_name):
-                units[_normalise(name or "")] = (unit.category, unit.conv_factor)
+            for name in filter(None, (unit.name, unit.proj_short_name)):
+                units[_normalise(name)] = (unit.category, unit.conv_factor)
     return units
 
 
 def _normalise(name: str) -> str:
     """Return the name of a unit in the singular, in British spelling and without punctuation."""
-    letters = "".join(re.findall("[a-z0-9]", name.lower())).replace("meter", "metre").replace("feet", "foot")
+    letters = _PUNCTUATION.sub("", name.casefold()).replace("meter", "metre").replace("feet", "foot")
     singular = letters[:-1] if len(letters) > 4 and letters.endswith("s") else letters
     return _SYNONYMS.get(singular, singular)

@@ -153,6 +153,8 @@ def test_zarr_coordinates_in_feet(tmp_path):
         ("US_survey_feet", 1200 / 3937), ("international_foot", 0.3048), ("mile", 1609.344), ("nautical_mile", 1852),
         ("degree_E", np.pi / 180), ("gradians", np.pi / 200), ("arcsec", np.pi / 648000),
         ("1", None), ("pixel", None), ("m s-1", None), ("m/s", None), ("km-1", None), ("m2", None), ("1.2.3 m", None), ("", None),
+        ("-", None), ("?", None), ("%", None), ("[]", None), ("\u7c73", None), ("\u043c\u0435\u0442\u0440", None), ("1/m", None), ("\u00b5m", None), ("\u03bcm", None),
+        ("[m]", 1), ("\u00b5rad", 1e-6), ("\u03bcrad", 1e-6), ("urad", 1e-6),
     ],
 )  # fmt: skip
 def test_units(text, size):
