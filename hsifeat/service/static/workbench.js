@@ -59,7 +59,7 @@ async function change(path, body) {
   take(answer);
   await updateClasses(answer.classes);
   const [done, nothing] = SAYINGS[path] ?? [], said = (answer.changed ? done : nothing) ?? "";
-  if (said) say(said);
+  if (said) $("readout").textContent = said;  // an error stays
   return refresh(answer.note, said);
 }
 

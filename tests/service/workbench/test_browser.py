@@ -300,6 +300,21 @@ def test_a_note_on_the_map_does_not_replace_that_a_label_was_refused(corn_page, 
     new_page.complaints.clear()
 
 
+def test_an_undo_that_was_asked_for_meanwhile_does_not_hide_that_a_label_was_refused(corn_page, new_page):
+    page, _ = corn_page
+    held = []
+    page.route("**/edits?*", lambda route: held.append(route), times=1)
+    page.keyboard.press("ArrowRight")
+    with page.expect_request("**/edits?*"):
+        page.keyboard.press("Enter")
+    page.keyboard.press("z")
+    held[0].fulfill(status=507, json={"detail": "the disk is full"})
+    page.wait_for_selector("#readout >> text=There is nothing to undo.")
+    assert page.inner_text("#message") == "The disk is full."
+    assert len(new_page.complaints) == 1 and "507" in new_page.complaints[0]
+    new_page.complaints.clear()
+
+
 def test_refused_answers_of_a_check_are_not_called_saved(service, author, new_page):
     path = open_label_set(author, service.key, "refused answers", shared=True)
     for name in ("corn", "wheat"):
