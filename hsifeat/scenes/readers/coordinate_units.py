@@ -7,6 +7,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from hsifeat.scenes.readers.raster import NO_UNIT
+
 if TYPE_CHECKING:
     from pyproj import CRS
 
@@ -70,7 +72,7 @@ def coordinate_scale(unit: str, crs: CRS | None) -> float | None:
     Parameters
     ----------
     unit : str
-        Unit of the coordinates. An empty text stands for the unit of the CRS.
+        Unit of the coordinates. An empty text and ``unknown`` stand for the unit of the CRS; see `NO_UNIT`.
     crs : pyproj.CRS or None
         The CRS. Without a CRS, lengths are converted to metres and angles to degrees.
 
@@ -79,7 +81,7 @@ def coordinate_scale(unit: str, crs: CRS | None) -> float | None:
     float or None
         None if the unit is unknown, or if it is a length and the CRS has angles, or the reverse.
     """
-    if not unit.strip():
+    if unit.strip().lower() in NO_UNIT:
         return 1.0
     parsed = parse_unit(unit)
     if parsed is None:

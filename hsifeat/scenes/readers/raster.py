@@ -14,6 +14,9 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.nodata import NoData
 from hsifeat.types import Cube
 
+NO_UNIT = {"", "-", "?", "none", "n/a", "na", "unknown"}
+"""Texts in lower case that state no unit."""
+
 
 @dataclass(frozen=True, eq=False)
 class FileVariable:

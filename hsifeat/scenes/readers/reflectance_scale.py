@@ -7,22 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from hsifeat.scenes.readers.raster import NO_UNIT
 from hsifeat.scenes.readers.spectrum import parse_numbers
 
-_DIMENSIONLESS = {
-    "",
-    "1",
-    "-",
-    "none",
-    "unitless",
-    "dimensionless",
-    "n/a",
-    "na",
-    "unknown",
-    "reflectance",
-    "fraction",
-    "ratio",
-}
+_DIMENSIONLESS = NO_UNIT | {"1", "unitless", "dimensionless", "reflectance", "fraction", "ratio"}
 _PERCENT = {"%", "percent", "percentage", "pct"}
 _OTHER_QUANTITIES = (
     "radiance", "temperature", "kelvin", "digital number", "digital_number", "counts", "emissivity", "thickness", "depth",

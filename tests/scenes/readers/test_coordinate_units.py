@@ -125,6 +125,18 @@ def test_other_units_give_no_position(tmp_path, unit, epsg):
     assert f"x.nc: has a CRS, but its coordinates are in {unit}; its georeference is ignored" in " ".join(raster.notes)
 
 
+@pytest.mark.parametrize("unit", ["-", "unknown", "None"])
+@pytest.mark.parametrize("has_wkt", [True, False], ids=["wkt", "parameters"])
+def test_coordinates_whose_unit_is_not_stated_are_in_the_unit_of_the_crs(tmp_path, unit, has_wkt):
+    metres = {**UTM, "false_easting": 500_000.0}
+    attributes = {"crs_wkt": pyproj.CRS.from_epsg(32632).to_wkt()} if has_wkt else metres
+    write(tmp_path / "x.nc", unit, (5e5, 5e6), 30, attributes)
+    raster = read_raster(tmp_path / "x.nc", 2, "r")
+    wanted = pyproj.Transformer.from_crs("EPSG:32632", "EPSG:4326", always_xy=True).transform(5e5, 5e6)
+    np.testing.assert_allclose(longitude_and_latitude(raster.georeference), wanted, atol=1e-7)
+    assert raster.notes == ()
+
+
 def test_a_transform_has_the_unit_of_the_coordinates_if_the_file_has_no_wkt(tmp_path):
     """GDAL's GeoTransform of a file with parameters only; the coordinates don't define a grid."""
     write(tmp_path / "x.nc", "US_survey_foot", (2e6, 7e5), 100, {**LCC, "GeoTransform": "2000000 100 0 700000 0 -100"})
