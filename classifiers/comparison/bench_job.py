@@ -173,8 +173,8 @@ def run_bench(
                 job.stores, tables, job.labels, run_records, pool, listen, job.plan.params, job.smoothing
             )
             runs = runner.run_all(job.plan.entries, job.draws)
-            if all(run.untrained for run in runs):
-                raise HeadError(f"{runs[0].entry} under {runs[0].split}, seed {runs[0].seed}: {runs[0].untrained}")
+            if all(run.constant for run in runs):
+                raise HeadError(f"{runs[0].entry} under {runs[0].split}, seed {runs[0].seed}: {runs[0].constant}")
             curves = _learning_curves(job, runner)
             sweep = _sweep(job, tables, run_records, pool, listen)
         footprints = runner.footprints(job.plan.entries)

@@ -100,15 +100,15 @@ class BenchRunner:
             results[task] = run
             self.listen(Advanced("bench", len(results), str(task.entry)))
         self.listen(Finished("bench"))
-        self._note_untrained(results)
+        self._note_constant(results)
         # A recorded run may contain a former name of the store.
         return [results[task].model_copy(update={"entry": task.entry, "split": task.split}) for task in tasks]
 
-    def _note_untrained(self, results: Mapping[RunTask, RunResult]) -> None:
+    def _note_constant(self, results: Mapping[RunTask, RunResult]) -> None:
         seeds: dict[tuple[BenchEntry, str], dict[int, str]] = {}
         for task, run in results.items():
-            if run.untrained:
-                seeds.setdefault((task.entry, task.split), {})[task.seed] = run.untrained
+            if run.constant:
+                seeds.setdefault((task.entry, task.split), {})[task.seed] = run.constant
         for (entry, split), reasons in seeds.items():
             first = min(reasons)
             self.listen(

@@ -116,11 +116,11 @@ def do_run(task: RunTask) -> RunResult:
         head = set_seed(make_head(task.entry.head, layout=task.table.layout, **task.params), task.seed)
         X, y = task.table.rows(draw["train"])
         unlabelled, positions = task.table.unlabelled(draw["train"]), task.table.positions(draw["train"])
-        start, untrained = time.perf_counter(), ""
+        start, constant = time.perf_counter(), ""
         try:
             head.fit(X, y, unlabelled=unlabelled, positions=positions)
         except ConstantFeaturesError as error:
-            head, untrained = MostFrequentClass(task.table.layout).fit(X, y), str(error)
+            head, constant = MostFrequentClass(task.table.layout).fit(X, y), str(error)
         except HeadError as error:
             raise HeadError(f"{task.entry} under {task.split}, seed {task.seed}: {error}") from error
         fit_seconds = time.perf_counter() - start
@@ -145,7 +145,7 @@ def do_run(task: RunTask) -> RunResult:
             key=task.key,
             draw=task.draw,
             mixing=_mixing(head),
-            untrained=untrained,
+            constant=constant,
             smoothed_oa=_smoothed_accuracy(head, task, draw),
         )
         task.run_records.add(run, predicted)

@@ -18,7 +18,7 @@ from classifiers.comparison.results.comparison import Comparison
 from classifiers.comparison.results.differences import EntryPair
 from classifiers.comparison.results.distance_text import estimate_interval
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, Ranking, rank
-from classifiers.comparison.results.summary_text import p_value, pixel_range, repeated_draw_text, untrained_text
+from classifiers.comparison.results.summary_text import constant_text, p_value, pixel_range, repeated_draw_text
 from classifiers.comparison.sweep_table import sweep_remarks
 from classifiers.metrics import METRICS
 from classifiers.splits import split_plot
@@ -87,7 +87,7 @@ def _content(comparison: Comparison, ranking: Ranking, plots: ReportPlots) -> di
         "split_remarks": [
             (split.name, remark(comparison, split.name))
             for split in ranking.splits
-            for remark in (repeated_draw_text, untrained_text)
+            for remark in (repeated_draw_text, constant_text)
         ],
         "contrasts": findings.contrast_table(comparison),
         "changes": change_table(comparison.changes),

@@ -56,10 +56,10 @@ class RunResult(Record):
     mixing: Annotated[tuple[PlaneWeight, ...], JsonOnly()] = Field(
         (), description="learned weights of planes, for heads that mix planes"
     )
-    untrained: Annotated[str, JsonOnly()] = Field(
+    constant: Annotated[str, JsonOnly()] = Field(
         "",
         description="why the head can't be trained: its features are constant on the training pixels; the scores are then those of the "
-        "most frequent class of the training pixels; empty for a trained head",
+        "most frequent class of the training pixels; empty if the head is trained",
     )
     smoothed_oa: float | None = Field(
         None, description="OA after smoothing the class probabilities over the scene; null without --smooth"

@@ -12,11 +12,11 @@ from classifiers.comparison.results.distance_text import distance_remarks
 from classifiers.comparison.results.ranking import LEAKS, rank
 from classifiers.comparison.results.scores import EntrySummary
 from classifiers.comparison.results.summary_text import (
+    constant_text,
     gap_text,
     left_out_text,
     pixel_range,
     repeated_draw_text,
-    untrained_text,
     verdict_lines,
 )
 from classifiers.metrics import METRICS, Metric
@@ -100,7 +100,7 @@ def summary_notes(results: BenchResults) -> list[str]:
     notes += [
         f"{split.name}: {remark}."
         for split in ranking.splits
-        for remark in (repeated_draw_text(results, split.name), untrained_text(results, split.name))
+        for remark in (repeated_draw_text(results, split.name), constant_text(results, split.name))
         if remark
     ]
     notes += [

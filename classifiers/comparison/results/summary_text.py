@@ -57,8 +57,8 @@ def split_remarks(results: BenchResults) -> list[str]:
             lines += [f"  with seed 0: {note}" for note in geometry[split].notes]
         if repeated := repeated_draw_text(results, split):
             lines.append(f"  {repeated}")
-        if untrained := untrained_text(results, split):
-            lines.append(f"  {untrained}")
+        if constant := constant_text(results, split):
+            lines.append(f"  {constant}")
         lines += scenes.get(split, [])
         lines += [f"  {remark}" for remark in distance_remarks(results, split, summary.test_pixels)]
     return [*lines, *filter(None, (gap_text(results), reduction_text(results)))]
@@ -131,11 +131,11 @@ def repeated_draw_text(results: BenchResults, split: str) -> str:
     )
 
 
-def untrained_text(results: BenchResults, split: str) -> str:
+def constant_text(results: BenchResults, split: str) -> str:
     """Return a remark on the entries that could not be trained under a split; empty if there are none."""
     seeds: dict[str, list[int]] = {}
     for run in results.runs:
-        if run.split == split and run.untrained:
+        if run.split == split and run.constant:
             seeds.setdefault(str(run.entry), []).append(run.seed)
     if not seeds:
         return ""

@@ -113,13 +113,13 @@ def test_an_input_that_is_constant_under_one_split_does_not_end_a_benchmark(tmp_
     }
     notes = []
     found = compare(store, **options, seeds=2, smooth="gaussian:1", out=tmp_path / "r", listen=notes.append)
-    untrained = [run for run in found.runs if run.untrained]
-    assert {(run.entry.inputs, run.split) for run in untrained} == {("spectra", "official")} and len(untrained) == 4
+    constant = [run for run in found.runs if run.constant]
+    assert {(run.entry.inputs, run.split) for run in constant} == {("spectra", "official")} and len(constant) == 4
     dummy = DummyClassifier(strategy="most_frequent").fit(classes[:, left].reshape(-1, 1), classes[:, left].ravel())
     accuracy = dummy.score(classes[:, ~left].reshape(-1, 1), classes[:, ~left].ravel())
-    assert {run.oa for run in untrained} == {run.smoothed_oa for run in untrained} == {accuracy}
+    assert {run.oa for run in constant} == {run.smoothed_oa for run in constant} == {accuracy}
     (most,) = set(dummy.predict([[0]]).tolist())
-    assert all((found.images.maps[run.entry, "official"] == most).all() for run in untrained)
+    assert all((found.images.maps[run.entry, "official"] == most).all() for run in constant)
     remark = "all features are constant on the training pixels: lda on spectra (seeds 0, 1); logistic on spectra (seeds 0, 1)."
     texts = (*split_remarks(found), to_markdown(found), page(found, tmp_path))
     assert sum(remark in text for text in texts) == 3
