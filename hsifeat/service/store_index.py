@@ -105,10 +105,12 @@ class StoreIndex:
     ----------
     cache : str, optional
         Folder or bucket whose stores are served. If None, the stores in this machine's catalogue are served.
+    pauses : bool
+        Whether searches pause, so that requests for unknown keys take little time. If False, each unknown key is searched.
     """
 
-    def __init__(self, cache: str | None = None) -> None:
-        self.cache = cache
+    def __init__(self, cache: str | None = None, *, pauses: bool = True) -> None:
+        self.cache, self._pauses = cache, pauses
         self._search_lock = threading.Lock()
         self._opened_lock = threading.Lock()
         self._stores: dict[str, ServedStore] = {}
@@ -128,22 +130,16 @@ class StoreIndex:
         self._search()
         return sorted(self._stores.values(), key=lambda store: store.key)
 
-    def refresh(self, since: float | None = None) -> None:
-        """Search for stores, unless a search began after `since`. Other methods search less often, as a search can take long.
-
-        Parameters
-        ----------
-        since : float, optional
-            Time in seconds since 1970. [default: now]
+    def refresh(self, since: float) -> None:
+        """Search for stores, unless a search began after `since`, a time in seconds since 1970.
 
         Raises
         ------
         HsifeatError
             If the bucket can't be reached.
         """
-        age_s = 0.0 if since is None else time.time() - since
         with self._search_lock:
-            if self._begun < time.monotonic() - age_s:
+            if self._begun < time.monotonic() - (time.time() - since):
                 self._searched = float("-inf")
         self._search()
 
@@ -261,7 +257,7 @@ class StoreIndex:
         """Search for stores, unless the last search was a short time ago. If that search failed, raise its error again."""
         with self._search_lock:
             start = time.monotonic()
-            if start - self._searched >= self._pause:
+            if not self._pauses or start - self._searched >= self._pause:
                 self._begun = start
                 found: dict[str, list[ServedStore]] = {}
                 try:

@@ -23,6 +23,7 @@ from hsifeat.service.jobs.records import LANES, JobRecord, JobState
 from hsifeat.service.jobs.request import JobContext, JobRequest
 from hsifeat.service.jobs.request_classes import request_of
 from hsifeat.service.problems import public_text
+from hsifeat.service.store_index import StoreIndex
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ def run_jobs(settings: JobSettings, lane_name: str, parent: Connection) -> None:
     )  # Ctrl-C reaches all processes of a terminal; the service reacts to it.
     # Pages and samples, which people wait for, come first.
     os.nice(_NICENESS)
-    context = JobContext.of_settings(settings)
+    # The job before may have just made a store.
+    context = JobContext.of_settings(settings, StoreIndex(settings.cache, pauses=False))
     lane = Lane(context.database, LANES[lane_name])
     # The runner of an earlier service may not have ended yet.
     with FileLock(settings.state_folder / f"{lane_name}.lock"):
@@ -81,8 +83,6 @@ def _run_job(context: JobContext, lane: Lane, job: JobRecord, watch: _Watch) -> 
 
     watch.job = job
     try:
-        with suppress(HsifeatError, OSError):  # A job without stores needs no bucket.
-            context.stores.refresh()  # An earlier job may have just made the store.
         request = request_of(job)
         key = request.key(context)
         if key != job.key:

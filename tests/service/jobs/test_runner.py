@@ -14,6 +14,7 @@ from hsifeat.service.jobs import runner
 from hsifeat.service.jobs.lane import Lane
 from hsifeat.service.jobs.records import LANES, JobKind, JobState
 from hsifeat.service.jobs.request import JobContext
+from hsifeat.service.store_index import StoreIndex
 from tests.helpers.forked_commands import ForkedFunction
 from tests.helpers.job_runners import EXTRACTION, fork_runners, run_jobs_slowly, serve_jobs, wait_until
 
@@ -74,11 +75,11 @@ def test_jobs_of_all_kinds_and_a_runner_that_is_killed(jobs, config, tmp_path, b
 
 
 def test_a_store_can_be_used_as_soon_as_its_job_is_done(jobs, monkeypatch):
-    """The service and its runners have just searched for stores, and would not search again for a while."""
+    """The service has just searched for stores, and would not search again for a while."""
     monkeypatch.setattr(store_index, "_PAUSE_PER_SEARCH", 1e9)
-    database = jobs.service.context.database
+    settings, database = jobs.service.context.settings, jobs.service.context.database
     lanes = {
-        name: (Lane(database, kinds), JobContext.of_settings(jobs.service.context.settings))
+        name: (Lane(database, kinds), JobContext.of_settings(settings, StoreIndex(settings.cache, pauses=False)))
         for name, kinds in LANES.items()
     }
     for context in (jobs.service.context, *(context for _, context in lanes.values())):
