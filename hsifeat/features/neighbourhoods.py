@@ -149,7 +149,7 @@ def window_means(
     if side_px < 1:
         raise StoreError(f"the side of a window must be at least 1 pixel; found {side_px}")
     values = np.empty((len(pixels.rows), channels), np.float32)
-    side_px = min(side_px, 2 * max(valid.shape))  # Larger windows hold the whole scene as well.
+    side_px = int(min(side_px, 2 * max(valid.shape)))  # Larger windows hold the whole scene as well.
     for members, block in pixels.by_block(BLOCK_PX):
         top, left = block.row - side_px // 2, block.col - side_px // 2
         frame = Window(top, left, block.rows + side_px - 1, block.cols + side_px - 1).clip(*valid.shape)

@@ -29,17 +29,19 @@ def test_means_are_those_of_slices_and_do_not_depend_on_the_request(height, widt
     valid = random.random((height, width)) < 0.7
     rows, cols = random.integers(0, height, 9), random.integers(0, width, 9)
 
-    def means(rows, cols):
+    def means(rows, cols, side=side):
         return window_means(PixelCoordinates(rows, cols), side, lambda w: image[w.slices], 4, valid)
 
     with pytest.MonkeyPatch.context() as patch, np.errstate(invalid="ignore", over="ignore"):
         patch.setattr("hsifeat.features.neighbourhoods.BLOCK_PX", block)
         patch.setattr("hsifeat.features.neighbourhoods._CHANNELS", channels)
         found = means(rows, cols)
+        same = means(rows, cols, np.int64(side))
         each = np.concatenate([means(rows[i : i + 1], cols[i : i + 1]) for i in range(9)])
         wanted = np.array([mean_of_slice(image, valid, *pixel, side) for pixel in zip(rows, cols, strict=True)])
     np.testing.assert_allclose(found, wanted.astype(np.float32), rtol=1e-6)
     np.testing.assert_array_equal(found, each)
+    np.testing.assert_array_equal(found, same)
 
 
 def test_one_fill_value_changes_only_the_windows_that_contain_it(tmp_path):
