@@ -105,8 +105,6 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
     wavelengths_nm, fwhm_nm, spectrum_notes = spectrum.convert_to_nm(
         centres, widths, spectral_unit(*vectors[:2]), bands, name, width_unit=spectral_unit(vectors[1])
     )
-    if good is not None and not set(good) <= {0.0, 1.0}:
-        good, notes = None, [*notes, f"{name}: its good and bad bands are not all 0 or 1; they are ignored"]
     bad_bands, flag_notes = spectrum.find_bad_bands(good, bands, name)
     return replace(
         raster,

@@ -214,8 +214,14 @@ def find_bad_bands(good: Sequence[Any] | None, bands: int, name: str) -> tuple[t
     if good is None:
         return (), ()
     flags = parse_numbers(good)
-    if len(flags) != bands or not np.isfinite(flags).all():
-        problem = f"has {len(flags)} values for {bands} bands" if len(flags) != bands else "is not all numbers"
+    problem = ""
+    if len(flags) != bands:
+        problem = f"has {len(flags)} values for {bands} bands"
+    elif not np.isfinite(flags).all():
+        problem = "is not all numbers"
+    elif not np.isin(flags, (0, 1)).all():  # such as indices of the good bands
+        problem = "is not all 0 or 1"
+    if problem:
         return (), (f"{name}: its list of bad bands {problem}; it is ignored",)
     return tuple(int(band) for band in np.flatnonzero(flags == 0)), ()
 

@@ -286,6 +286,16 @@ def test_good_bands_in_an_attribute(tmp_path, suffix, flags):
     assert "dropped 1 of 5 bands, which the file marks as bad" in " ".join(scene.notes)
 
 
+@pytest.mark.parametrize("as_vector", [True, False], ids=["vector", "attribute"])
+def test_indices_of_good_bands_drop_no_band(tmp_path, as_vector):
+    image = xr.Variable(("y", "x", "band"), CUBE, {} if as_vector else {"good_bands": np.arange(5)})
+    vectors = {"good_bands": ("band", np.arange(5))} if as_vector else {}
+    xr.Dataset({"img": image, **vectors}).to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    scene = open_scene(tmp_path / "x.nc")
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
+    assert "x.nc: its list of bad bands is not all 0 or 1; it is ignored" in scene.notes
+
+
 @pytest.mark.parametrize("suffix", ["nc", "h5"])
 def test_a_list_of_bad_bands_of_unknown_meaning_is_noted(tmp_path, suffix):
     path = tmp_path / f"x.{suffix}"
