@@ -17,7 +17,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import WrapperStore
 
 from hsifeat.errors import StoreError
-from hsifeat.store import timings, write_token
+from hsifeat.store import replacement, timings, write_token
 from hsifeat.store.keys import PROGRESS, is_checksum_key, is_unit_file, plane_of, record_of_shard, records_key
 from hsifeat.store.location import Location, repair_advice
 from hsifeat.store.plane_layout import DIGEST_BYTES
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer, BufferPrototype
 
 
-ROOT, FILE = "zarr.json", "checksums.json"
-COPY_OF = {ROOT: "zarr.copy.json", FILE: "checksums.copy.json"}
+ROOT, FILE = replacement.ROOT, "checksums.json"
+COPY_OF = {ROOT: replacement.ROOT_COPY, FILE: "checksums.copy.json"}
 
 
 def has_checksum(key: str) -> bool:
@@ -124,11 +124,19 @@ class ChecksumReader(WrapperStore[Any]):
         Location of the store, for error messages.
     checksums : dict of str to str
         The sha256 of each file, by the path of the file in the store.
+    check : ReplacementCheck, optional
+        Raises an error after each read if another store has replaced the store. [default: no check]
     """
 
-    def __init__(self, store: ZarrStore, location: Location, checksums: dict[str, str]) -> None:
+    def __init__(
+        self,
+        store: ZarrStore,
+        location: Location,
+        checksums: dict[str, str],
+        check: replacement.ReplacementCheck | None = None,
+    ) -> None:
         super().__init__(store)
-        self.location, self.checksums = location, checksums
+        self.location, self.checksums, self.replacement_check = location, checksums, check
         # Joined tags of shards by key of the progress record. They are kept when a record is read.
         self._tags: dict[str, bytes] = {}
 
@@ -136,7 +144,7 @@ class ChecksumReader(WrapperStore[Any]):
         return {**self.__dict__, "_tags": {}}
 
     def _with_store(self, store: ZarrStore) -> ChecksumReader:
-        return type(self)(store, self.location, self.checksums)
+        return type(self)(store, self.location, self.checksums, self.replacement_check)
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Read a file, or a range of its bytes.
@@ -145,9 +153,11 @@ class ChecksumReader(WrapperStore[Any]):
         ------
         StoreError
             If a file that is read as a whole does not match its checksum. If a shard is truncated or belongs to another
-            unit. If a file that ``checksums.json`` lists is missing.
+            unit. If a file that ``checksums.json`` lists is missing. If another store has replaced the store.
         """
         content: Buffer | None = await super().get(key, prototype, byte_range)
+        if self.replacement_check is not None:
+            self.replacement_check.check()
         if not has_checksum(key):
             if record := record_of_shard(key):
                 tags = self._tags.get(record)

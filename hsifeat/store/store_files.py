@@ -16,6 +16,7 @@ from hsifeat.store.checksums import ChecksumReader, ChecksumWriter
 from hsifeat.store.create import is_other_zarr, is_unfinished
 from hsifeat.store.keys import is_store_file
 from hsifeat.store.location import LocalLocation, Location, repair_advice
+from hsifeat.store.replacement import ReplacementCheck
 from hsifeat.zarr_thread import start_zarr_thread
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class StoreFiles:
     def __init__(self, location: Location, *, writable: bool = False) -> None:
         import zarr
 
+        check = ReplacementCheck(location) if isinstance(location, LocalLocation) else None
         root = location.get(checksum_file.ROOT) or location.get(checksum_file.COPY_OF[checksum_file.ROOT])
         if root is None or is_unfinished(root):
             if isinstance(location, LocalLocation) and location.path.is_file():
@@ -62,7 +64,7 @@ class StoreFiles:
             raise
         self._saved = location.get(checksum_file.FILE) if writable else None
         self._arrays: dict[str, zarr.Array[Any]] = {}
-        files = location.zarr(writable=writable), location, self.checksums
+        files = location.zarr(writable=writable), location, self.checksums, check
         checked, mode = (ChecksumWriter(*files), "r+") if writable else (ChecksumReader(*files), "r")
         start_zarr_thread()
         with damage_errors(location, checksum_file.ROOT):
