@@ -168,7 +168,7 @@ class StoreContents:
         SceneError
             If the label map has another shape than the scene.
         """
-        self.scene.with_labels(labels)
+        self.scene.check_labels(labels)
         if self.valid[labels.classes != 0].all():
             return labels
         return replace(labels, classes=np.where(self.valid, labels.classes, 0).astype(labels.classes.dtype))

@@ -24,6 +24,7 @@ from hsifeat.scenes.readers import Raster, read_raster
 from hsifeat.scenes.readers.npy import read_array_header
 from hsifeat.scenes.readers.reading_errors import reading_errors
 from hsifeat.scenes.readers.source_paths import split_variable
+from hsifeat.scenes.scene_checks import check_dimensions
 from hsifeat.scenes.temporary_copy import rechunk_for_blocks
 from hsifeat.types import Cube, PlaneId
 
@@ -97,7 +98,9 @@ def _open_source(
             raise HsifeatError(
                 f"{name}: an array has the axes rows, cols, channels: leave out `feature_axes`, or give array.transpose(…)"
             )
-        return [_with_options(FeatureMap(_plane_id(name or ""), "array", _checked(source, "array")), config, grid)]
+        array = _checked(source, "array")
+        check_dimensions(array, str(name), "feature array")
+        return [_with_options(FeatureMap(_plane_id(name or ""), "array", array), config, grid)]
     path, variable = split_variable(source)
     if is_exported_table(path):
         if name is not None:

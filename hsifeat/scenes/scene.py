@@ -35,7 +35,8 @@ class Scene(CubeShape):
     name : str
         Name shown to users. It does not affect cache keys.
     cube : array-like of shape (rows, cols, bands)
-        Values as stored in the file, of any real dtype. The array may lie in memory or on disk.
+        Values as stored in the file, of any real dtype. The array may lie in memory or on disk. The dimensions of an
+        `xarray.DataArray` must have this order.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
         Centre wavelength and full width at half maximum of each band in nm; None if unknown. The wavelengths need not
         ascend. Lists are converted.
@@ -114,7 +115,7 @@ class Scene(CubeShape):
             self._check_companion(self.companion)
         check_type(self.labels, dict, f"{self.name}: labels must be a dict such as {{'gt': Labels('gt', array)}}")
         for key, labels in self.labels.items():
-            self._check_labels(labels)
+            self.check_labels(labels)
             if key != labels.name:
                 raise SceneError(f"{self.name}: the label map {labels.name!r} has the key {key!r}; both must be equal")
 
@@ -304,9 +305,14 @@ class Scene(CubeShape):
         Raises
         ------
         SceneError
-            If the label map and the scene differ in shape or in georeference.
+            If the label map and the scene differ in shape or in georeference. If the scene has a label map of this name.
         """
-        self._check_labels(labels)
+        self.check_labels(labels)
+        if labels.name in self.labels:
+            raise SceneError(
+                f"{self.name} already has a label map named {labels.name!r}: rename the second, with "
+                "dataclasses.replace(labels, name=…), or leave out the first, with dataclasses.replace(scene, labels={})"
+            )
         return replace(self, labels={**self.labels, labels.name: labels}, notes=(*self.notes, *labels.notes))
 
     def summary(self) -> dict[str, Any]:
@@ -340,7 +346,8 @@ class Scene(CubeShape):
             },
         }
 
-    def _check_labels(self, labels: Labels) -> None:
+    def check_labels(self, labels: Labels) -> None:
+        """Raise `SceneError` if a label map and the scene differ in shape or in georeference."""
         check_type(labels, Labels, f"{self.name}: a label map must be Labels(name, array)")
         if labels.classes.shape != (self.rows, self.cols):
             shape = " x ".join(map(str, labels.classes.shape))

@@ -141,6 +141,7 @@ def check_image(image: Any, name: str, kind: str) -> None:
         ) from error
     if kind == "cube" and (len(shape) != 3 or min(shape) < 1):
         raise SceneError(f"{name}: a cube must have the shape (rows, cols, bands); found {shape}")
+    check_dimensions(image, name, kind)
     if dtype.kind not in "iuf":
         raise SceneError(f"{name}: a {kind} must hold real numbers; found dtype {dtype}")
     if dtype.kind == "f" and dtype.itemsize > np.dtype(np.float64).itemsize:
@@ -148,3 +149,32 @@ def check_image(image: Any, name: str, kind: str) -> None:
             f"{name}: values of {dtype} can't be processed: save them as float64, for example with "
             "`array.astype('float64')`"
         )
+
+
+def check_dimensions(array: Any, name: str, kind: str) -> None:
+    """Raise `SceneError` if an array names its dimensions, as xarray does, in another order than rows, columns, bands.
+
+    Parameters
+    ----------
+    array : array-like of three dimensions
+        The value to check. Names that are unknown, and arrays without names, are not refused.
+    name : str
+        Name of the scene, for messages.
+    kind : str
+        What the array is, for messages.
+    """
+    from hsifeat.scenes.readers.dimension_roles import role_of_name
+
+    dims = getattr(array, "dims", ())
+    if not isinstance(dims, tuple) or len(dims) != 3:
+        return
+    order = ("rows", "cols", "bands")
+    roles = [role_of_name(str(dim)) for dim in dims]
+    if all(role in {"", expected} for role, expected in zip(roles, order, strict=True)):
+        return
+    known = dict(zip(roles, dims, strict=True))
+    wanted = ", ".join(repr(known.get(role, known.get("", "…"))) for role in order)
+    raise SceneError(
+        f"{name}: a {kind} has the axes rows, cols, bands; found the dimensions {', '.join(map(str, dims))}: give "
+        f"array.transpose({wanted})"
+    )

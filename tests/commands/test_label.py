@@ -58,9 +58,8 @@ def test_an_earlier_store_of_the_same_key_must_be_equal(cli, served, scene, tmp_
     """The address of the page has the key only, and of two stores with one key, the earlier is served."""
     other = scene
     if difference == "labels":
-        other = scene.with_labels(
-            replace(scene.labels["fields"], classes=np.minimum(scene.labels["fields"].classes, 2))
-        )
+        fields = scene.labels["fields"]
+        other = replace(scene, labels={"fields": replace(fields, classes=np.minimum(fields.classes, 2))})
     elif difference == "georeference":
         other = replace(scene, georeference=Georeference("EPSG:32633", (2.0, 0.0, 0.0, 0.0, -2.0, 0.0)))
     stores = [

@@ -101,7 +101,8 @@ def test_label_maps_that_stay_where_a_georeference_moves_are_noted(scene, store_
 
 def test_a_replaced_label_map_is_noted(scene, store_path, options, tmp_path):
     shutil.copytree(store_path, tmp_path / "s.zarr")
-    corrected = scene.with_labels(replace(scene.labels["fields"], classes=np.roll(scene.labels["fields"].classes, 1)))
+    fields = scene.labels["fields"]
+    corrected = replace(scene, labels={"fields": replace(fields, classes=np.roll(fields.classes, 1))})
     for labelled, replaced in ((scene, False), (corrected, True), (corrected, False)):
         notes = []
         hsifeat.extract(labelled, **options, listen=notes.append)

@@ -31,7 +31,7 @@ def test_different_label_maps_of_one_name_are_refused(scene, tmp_path, change, m
         classes[3, 10:13] = 0
     elif change == "names":
         names[1], names[2] = names[2], names[1]
-    other = scene.with_labels(hsifeat.Labels("fields", classes, names))
+    other = replace(scene, labels={"fields": hsifeat.Labels("fields", classes, names)})
     for name, one, layer in (("a", scene, "mean-3"), ("b", other, "mean-5")):
         hsifeat.extract(one, backbone="context", layers=[layer], out=tmp_path / f"{name}.zarr")
     stack = open_stack([tmp_path / "a.zarr", tmp_path / "b.zarr"])

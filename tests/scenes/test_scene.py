@@ -7,13 +7,15 @@ import hashlib
 import json
 import os
 import tempfile
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import rasterio
+import xarray
 
-from hsifeat import mapped_arrays
+from hsifeat import import_planes, mapped_arrays
 from hsifeat.errors import SceneError
 from hsifeat.features.scene_features import SceneFeatures
 from hsifeat.scenes import Georeference, Labels, Scene, open_scene
@@ -174,6 +176,31 @@ def test_a_masked_array_is_refused_with_what_to_give_instead():
     assert (~scene.valid).sum() == 1 and not scene.valid[1, 0]
 
 
+@pytest.mark.parametrize(
+    ("dims", "order"),
+    [
+        (("band", "y", "x"), "'y', 'x', 'band'"),
+        (("x", "y", "wavelength"), "'y', 'x', 'wavelength'"),
+        (("feature", "lat", "lon"), "'lat', 'lon', 'feature'"),
+        (("y", "x", "band"), None),
+        (("y", "x", "feature"), None),
+        (("dim_0", "dim_1", "dim_2"), None),
+    ],
+)
+def test_dimensions_of_a_data_array_are_heeded(dims, order, tmp_path):
+    """xarray itself turns the refused array as the message says."""
+    array = xarray.DataArray(np.random.default_rng(0).normal(size=(5, 5, 5)), dims=dims)
+    other = Scene("x", np.ones((5, 5, 5)))
+    if order is not None:
+        for use in (partial(Scene, "x"), lambda cube: import_planes(other, {"x": cube}, out=tmp_path / "x.zarr")):
+            with pytest.raises(
+                SceneError, match=rf"^x: a .* found the dimensions .*: give array.transpose\({order}\)$"
+            ):
+                use(array)
+        array = array.transpose(*(dim.strip("' ") for dim in order.split(",")))
+    np.testing.assert_array_equal(Scene("x", array).cube[...], array.to_numpy())
+
+
 def test_scenes_label_maps_and_rasters_are_compared_and_hashed_as_objects():
     values = np.ones((4, 5, 3), np.float32)
     for make in (partial(Scene, "x"), lambda cube: Labels("x", cube[..., 0].astype(int)), Raster):
@@ -184,6 +211,13 @@ def test_scenes_label_maps_and_rasters_are_compared_and_hashed_as_objects():
 def test_labels_must_lie_on_the_grid():
     with pytest.raises(SceneError, match=r"labels 'gt' have 2 x 2 pixels, but the scene x has 3 x 3"):
         Scene("x", np.ones((3, 3, 2))).with_labels(Labels("gt", np.ones((2, 2), int)))
+
+
+def test_a_second_label_map_of_one_name_is_refused():
+    scene, labels = Scene("x", np.ones((3, 3, 2))), Labels("gt", np.ones((3, 3), int))
+    with pytest.raises(SceneError, match="^x already has a label map named 'gt': rename the second, with dataclasses"):
+        scene.with_labels(labels).with_labels(Labels("gt", np.zeros((3, 3), int)))
+    assert list(scene.with_labels(labels).with_labels(replace(labels, name="test")).labels) == ["gt", "test"]
 
 
 def test_summary_is_json_whatever_the_nodata_value(tmp_path):

@@ -66,7 +66,7 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
     if isinstance(pixels, str):
         pixels = _label_map(pixels, scene)
     if isinstance(pixels, Labels):
-        scene.with_labels(pixels)
+        scene.check_labels(pixels)
         rows, cols = np.nonzero((pixels.classes != 0) & scene.valid)
         if not len(rows):
             raise HsifeatError(f"the labels {pixels.name!r} have no labelled pixel with data")

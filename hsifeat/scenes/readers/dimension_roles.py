@@ -103,7 +103,18 @@ def _role(variable: FileVariable, axis: int, variables: Mapping[str, FileVariabl
     dim = variable.dims[axis]
     coordinate = variables.get(dim)
     letter = str(coordinate.attrs.get("axis", "")).upper() if coordinate is not None else ""
-    for role, names, role_letter in (("bands", _BANDS, "-"), ("rows", _ROWS, "Y"), ("cols", _COLS, "X")):
-        if dim.rpartition("/")[2].lower() in names or letter == role_letter:
+    named = role_of_name(dim)
+    for role, role_letter in (("bands", "-"), ("rows", "Y"), ("cols", "X")):
+        if role == named or letter == role_letter:
             return role
     return ""
+
+
+def role_of_name(dimension: str) -> str:
+    """Return the role that the name of a dimension states: ``rows``, ``cols``, ``bands``, or an empty string if none.
+
+    >>> role_of_name("latitude"), role_of_name("time")
+    ('rows', '')
+    """
+    name = dimension.rpartition("/")[2].lower()
+    return next((role for role, names in (("bands", _BANDS), ("rows", _ROWS), ("cols", _COLS)) if name in names), "")
