@@ -13,6 +13,7 @@ import numpy as np
 
 from classifiers.comparison.results.base_records import BenchEntry, Estimate
 from classifiers.comparison.results.scores import CurvePoint, RunResult
+from classifiers.comparison.results.summary_text import constant_points_text
 from classifiers.comparison.row_counts import find_row_shortages
 from classifiers.comparison.run_records import RunRecords, run_key
 from classifiers.comparison.sampling import Draws, limit_per_class
@@ -64,7 +65,7 @@ class BenchRunner:
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rule: SmoothingRule | None = None
 
-    def run_all(self, entries: Sequence[BenchEntry], draws: Draws, *, maps: bool = True) -> list[RunResult]:
+    def run_all(self, entries: Sequence[BenchEntry], draws: Draws) -> list[RunResult]:
         """Fit and score every entry (a head on an input) with the training and test pixels of every draw.
 
         Parameters
@@ -73,15 +74,19 @@ class BenchRunner:
             Entries to run.
         draws : dict of (str, int) to SplitDraw
             Training and test pixels for each split and seed.
-        maps : bool
-            If true, the runs of seed 0 also classify the whole scene. If `rule` is set as well, the runs of all seeds get a
-            second score, after smoothing. If false, the runs have neither maps nor second scores.
 
         Returns
         -------
         list of RunResult
-            Results in the order of `entries`, and for each entry in the order of `draws`.
+            Results in the order of `entries`, and for each entry in the order of `draws`. The runs of seed 0 have also classified
+            the whole scene. If `rule` is set, all runs have a second score, after smoothing.
         """
+        runs = self._run(entries, draws, maps=True)
+        self._note_constant(runs)
+        return runs
+
+    def _run(self, entries: Sequence[BenchEntry], draws: Draws, *, maps: bool) -> list[RunResult]:
+        """Do the work of `run_all`. If `maps` is false, the runs have neither maps nor second scores."""
         keys = {name: self.run_records.add_draw(draw, self.labels, listen=self.listen) for name, draw in draws.items()}
         tasks = [
             self._task(entry, split, seed, keys[split, seed], draw.left_out, maps=maps)
@@ -100,15 +105,14 @@ class BenchRunner:
             results[task] = run
             self.listen(Advanced("bench", len(results), str(task.entry)))
         self.listen(Finished("bench"))
-        self._note_constant(results)
         # A recorded run may contain a former name of the store.
         return [results[task].model_copy(update={"entry": task.entry, "split": task.split}) for task in tasks]
 
-    def _note_constant(self, results: Mapping[RunTask, RunResult]) -> None:
+    def _note_constant(self, runs: Sequence[RunResult]) -> None:
         seeds: dict[tuple[BenchEntry, str], dict[int, str]] = {}
-        for task, run in results.items():
+        for run in runs:
             if run.constant:
-                seeds.setdefault((task.entry, task.split), {})[task.seed] = run.constant
+                seeds.setdefault((run.entry, run.split), {})[run.seed] = run.constant
         for (entry, split), reasons in seeds.items():
             first = min(reasons)
             self.listen(
@@ -134,7 +138,7 @@ class BenchRunner:
             are high enough to keep all training pixels, only the smallest of them is used. If a head needs more training
             pixels than a limit leaves, its curve lacks this point. In both cases, there is a note.
         """
-        points = []
+        points: list[CurvePoint] = []
         for per_class in self._distinct_limits(draws, limits):
             limited = {
                 (split, seed): limit_per_class(draw, self.labels, per_class, seed)
@@ -144,7 +148,7 @@ class BenchRunner:
             for reason in shortages.values():
                 self.listen(Note(f"no point of the learning curve at {per_class} per class: {reason}"))
             fitting = [entry for entry in entries if entry.head not in shortages]
-            runs = self.run_all(fitting, limited, maps=False) if fitting else []
+            runs = self._run(fitting, limited, maps=False) if fitting else []
             for entry in fitting:
                 entry_runs = [run for run in runs if run.entry == entry]
                 points.append(
@@ -155,8 +159,11 @@ class BenchRunner:
                         oa=Estimate.from_values([run.oa for run in entry_runs]),
                         seeds=len(entry_runs),
                         train_pixels=float(np.mean([run.train_pixels for run in entry_runs])),
+                        constant=tuple(run.seed for run in entry_runs if run.constant),
                     )
                 )
+        if constant := constant_points_text(points):
+            self.listen(Note(constant))
         return tuple(points)
 
     def _distinct_limits(self, draws: Draws, limits: Sequence[int]) -> list[int]:

@@ -18,7 +18,13 @@ from classifiers.comparison.results.comparison import Comparison
 from classifiers.comparison.results.differences import EntryPair
 from classifiers.comparison.results.distance_text import estimate_interval
 from classifiers.comparison.results.ranking import DISJOINT, LEAKS, Ranking, rank
-from classifiers.comparison.results.summary_text import constant_text, p_value, pixel_range, repeated_draw_text
+from classifiers.comparison.results.summary_text import (
+    constant_points_text,
+    constant_text,
+    p_value,
+    pixel_range,
+    repeated_draw_text,
+)
 from classifiers.comparison.sweep_table import sweep_remarks
 from classifiers.metrics import METRICS
 from classifiers.splits import split_plot
@@ -111,6 +117,7 @@ def _content(comparison: Comparison, ranking: Ranking, plots: ReportPlots) -> di
         "scene_tables": scene_tables(ranking),
         "distances": [(table, plots.uri("distance", table.split)) for table in distance_plots.distance_tables(ranking)],
         "curves": [(table, plots.uri("learning-curves", table.split)) for table in plane_plots.curve_tables(ranking)],
+        "constant_points": constant_points_text(comparison.curves),
         "weights": [
             (str(learned.entry), plots.uri("weights", learned.entry), learned.weights) for learned in comparison.mixing
         ],

@@ -143,6 +143,11 @@ class CurvePoint(Record):
     oa: Estimate
     seeds: int
     train_pixels: float = Field(description="total number of training pixels of all classes, mean over seeds")
+    constant: tuple[int, ...] = Field(
+        (),
+        description="seeds under which all features are constant on the training pixels; instead of the head, the most frequent "
+        "class of these pixels is scored",
+    )
 
 
 class SplitSummary(Record):

@@ -12,6 +12,7 @@ from classifiers.comparison.results.distance_text import distance_remarks
 from classifiers.comparison.results.ranking import LEAKS, rank
 from classifiers.comparison.results.scores import EntrySummary
 from classifiers.comparison.results.summary_text import (
+    constant_points_text,
     constant_text,
     gap_text,
     left_out_text,
@@ -103,6 +104,8 @@ def summary_notes(results: BenchResults) -> list[str]:
         for remark in (repeated_draw_text(results, split.name), constant_text(results, split.name))
         if remark
     ]
+    if points := constant_points_text(results.curves):
+        notes.append(f"{points[0].upper()}{points[1:]}.")
     notes += [
         f"{split.name} leaks through context: its test pixels lie among its training pixels, so its scores tell how well a scene "
         "is filled in, and little about unseen ground."

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from statistics import median
 
 from classifiers.comparison.results.base_records import LEVEL, BenchEntry, Estimate
 from classifiers.comparison.results.bench_results import BenchResults
 from classifiers.comparison.results.differences import ContrastTest, SplitGap
 from classifiers.comparison.results.distance_text import distance_remarks, question_text, verdict_text
-from classifiers.comparison.results.scores import EntrySummary, SplitSummary
+from classifiers.comparison.results.scores import CurvePoint, EntrySummary, SplitSummary
 from classifiers.scene_scores import describe_scenes
 from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 from hsifeat.formatting import format_mean
@@ -61,7 +61,8 @@ def split_remarks(results: BenchResults) -> list[str]:
             lines.append(f"  {constant}")
         lines += scenes.get(split, [])
         lines += [f"  {remark}" for remark in distance_remarks(results, split, summary.test_pixels)]
-    return [*lines, *filter(None, (gap_text(results), reduction_text(results)))]
+    remarks = (constant_points_text(results.curves), gap_text(results), reduction_text(results))
+    return [*lines, *filter(None, remarks)]
 
 
 def scene_lines(results: BenchResults) -> dict[str, list[str]]:
@@ -143,6 +144,22 @@ def constant_text(results: BenchResults, split: str) -> str:
     return (
         f"not trained, because all features are constant on the training pixels: {entries}. The most frequent class of the training "
         "pixels is scored instead"
+    )
+
+
+def constant_points_text(points: Iterable[CurvePoint]) -> str:
+    """Return a remark on the points of learning curves for which the head could not be trained; empty if there are none."""
+    places: dict[str, list[str]] = {}
+    for point in points:
+        if point.constant:
+            seeds = ", ".join(map(str, point.constant))
+            places.setdefault(f"{point.entry} under {point.split}", []).append(f"{point.per_class} (seeds {seeds})")
+    if not places:
+        return ""
+    entries = "; ".join(f"{name}, per class {', '.join(limits)}" for name, limits in places.items())
+    return (
+        f"points of learning curves that were not trained, because all features are constant on the training pixels: {entries}. "
+        "The most frequent class of the training pixels is scored instead"
     )
 
 

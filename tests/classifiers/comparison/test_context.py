@@ -1,6 +1,7 @@
 """Benchmarks of a store together with a context store, with reductions fitted on unlabelled pixels."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -94,18 +95,23 @@ def test_constant_spectra_are_named(tmp_path):
         compare(store, heads=["lda"], inputs=["spectra"], splits=["per-class:20"], seeds=1, out=tmp_path / "report")
 
 
-@pytest.mark.usefixtures("remembered_plots")
-def test_an_input_that_is_constant_under_one_split_does_not_end_a_benchmark(tmp_path):
-    """The left half has the training pixels of one split, and constant spectra."""
-    random = np.random.default_rng(0)
+@pytest.fixture
+def half(tmp_path):
+    """A scene whose left half has the training pixels of its official split, and constant spectra."""
     classes = np.indices((24, 20)).sum(0) // 5 % 3 + 1
-    cube = (classes[..., None] + random.normal(size=(24, 20, 3))).astype(np.float32)
+    cube = (classes[..., None] + np.random.default_rng(0).normal(size=(24, 20, 3))).astype(np.float32)
     cube[:, :10] = 5
     left = np.arange(20) < 10
     scene = Scene("half", cube)
     for name, part in (("train", left), ("test", ~left)):
         scene = scene.with_labels(Labels(name, np.where(part, classes, 0), {1: "a", 2: "b", 3: "c"}))
     store = extract(scene, backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr")
+    return SimpleNamespace(classes=classes, left=left, store=store)
+
+
+@pytest.mark.usefixtures("remembered_plots")
+def test_an_input_that_is_constant_under_one_split_does_not_end_a_benchmark(half, tmp_path):
+    classes, left, store = half.classes, half.left, half.store
     options = {
         "heads": ["lda", "logistic"],
         "inputs": ["spectra", "spectra+context"],
@@ -129,3 +135,24 @@ def test_an_input_that_is_constant_under_one_split_does_not_end_a_benchmark(tmp_
     assert sum(bool(re.search(message, str(note))) for note in notes) == 2
     again = compare(store, **options, seeds=2, smooth="gaussian:1", out=tmp_path / "r")
     assert again.runs == found.runs
+
+
+@pytest.mark.usefixtures("remembered_plots")
+def test_points_of_learning_curves_at_which_features_are_constant_are_named(half, tmp_path):
+    notes, inputs = [], ["spectra", "spectra+context"]
+    options = {
+        "heads": ["lda"],
+        "inputs": inputs,
+        "splits": ["official"],
+        "seeds": 2,
+        "curve": [20, 40],
+        "sweep": False,
+    }
+    found = compare(half.store, **options, out=tmp_path / "r", listen=notes.append)
+    assert {(point.entry.inputs, point.constant) for point in found.curves} == {("spectra", (0, 1)), (inputs[1], ())}
+    remark = (
+        "constant on the training pixels: lda on spectra under official, per class 20 (seeds 0, 1), 40 (seeds 0, 1)."
+    )
+    texts = (" ".join(f"{line}." for line in split_remarks(found)), to_markdown(found), page(found, tmp_path))
+    assert all(text.count(remark) == 1 for text in (*texts, " ".join(map(str, notes))))
+    assert sum("most frequent class" in str(note) for note in notes) == 2, "one for the split, one for the curve"
