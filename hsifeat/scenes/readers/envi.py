@@ -16,7 +16,7 @@ from hsifeat.scenes.readers.envi_header import EnviHeader, header_candidates, re
 from hsifeat.scenes.readers.external_sources import check_inside
 from hsifeat.scenes.readers.gdal import read_driver_georeference, read_gdal
 from hsifeat.scenes.readers.raster import Raster
-from hsifeat.scenes.readers.reflectance_scale import find_reflectance_scale, states_other_quantity
+from hsifeat.scenes.readers.reflectance_scale import excludes_reflectance, find_reflectance_scale
 from hsifeat.types import Cube
 
 # Suffixes of ENVI data files. Many data files have no suffix. Each suffix except "" is registered as an entry point.
@@ -206,7 +206,7 @@ def _read_scale(header: EnviHeader) -> tuple[float, tuple[str, ...]]:
     if text := header.text("reflectance scale factor"):
         scale = float(spectrum.parse_numbers([text])[0])
         problem = "" if np.isfinite(scale) and scale > 0 else "is not a positive number and is ignored"
-        if not problem and states_other_quantity(stated, unit):
+        if not problem and excludes_reflectance(stated, unit):
             problem = "is not used, because the values are another quantity than reflectance"
         if not problem:
             read = f"{name}: a stored {scale:g} is read as reflectance 1, because of its reflectance scale factor"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,21 @@ _PERCENT = {"%", "percent", "percentage", "pct"}
 _OTHER_QUANTITIES = (
     "radiance", "temperature", "kelvin", "digital number", "digital_number", "counts", "emissivity", "thickness", "depth",
 )  # fmt: skip
+# Quantities that no reflectance scale applies to, in descriptions, and their units, such as mW/m^2/sr/nm.
+_NO_REFLECTANCE = re.compile("radiance|temperature|kelvin|emissivity")
+_NO_REFLECTANCE_UNITS = re.compile(r"(?<![a-z])[mun\u00b5\u03bc]?w(?![abd-ln-z])|watt|flick|^k$")
+
+
+def excludes_reflectance(description: str, unit: str) -> bool:
+    """Return whether a description or a unit states radiance, temperature or emissivity.
+
+    An unknown unit excludes no reflectance. A description that contains ``reflectance`` doesn't either, whatever the unit.
+
+    >>> excludes_reflectance("", "uW/(cm^2 sr nm)"), excludes_reflectance("", "BRF"), states_other_quantity("", "BRF")
+    (True, False, True)
+    """
+    text, unit = f"{description} {unit}".lower(), unit.strip().lower()
+    return "reflectance" not in text and bool(_NO_REFLECTANCE.search(text) or _NO_REFLECTANCE_UNITS.search(unit))
 
 
 def states_other_quantity(description: str, unit: str) -> bool:

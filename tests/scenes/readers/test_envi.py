@@ -48,11 +48,18 @@ def test_envi_spectrum(gdal, tif_folder, unit, factor):
         pytest.param({"data_units": "Radiance"}, 1, id="radiance"),
         pytest.param({"description": "{at-sensor radiance}"}, 1, id="description"),
         pytest.param({"data_units": "W/m^2/sr/um"}, 1, id="unit"),
+        pytest.param({"data_units": "mWm-2sr-1nm-1"}, 1, id="unit without blanks"),
+        pytest.param({"data_units": "K"}, 1, id="kelvin"),
+        pytest.param({"data_units": "BRF"}, 10000, id="reflectance factor"),
+        pytest.param({"data_units": "x10000"}, 10000, id="unit that states the scale"),
+        pytest.param({"data_units": "DN"}, 10000, id="stored values"),
+        pytest.param({"data_units": "water-leaving, sr-1"}, 10000, id="remote-sensing reflectance"),
+        pytest.param({"description": "{optical depth corrected, counts removed}"}, 10000, id="words of corrections"),
         pytest.param({"data_units": "Reflectance"}, 10000, id="reflectance"),
         pytest.param({"description": "{reflectance from radiance}"}, 10000, id="both words"),
     ],
 )
-def test_the_scale_factor_of_another_quantity_is_not_used(gdal, tif_folder, fields, scale):
+def test_the_scale_factor_is_not_used_for_known_other_quantities(gdal, tif_folder, fields, scale):
     scene = open_with_fields(gdal, tif_folder, reflectance_scale_factor=10000, **fields)
     assert scene.scale == scale
     told = "is read as reflectance 1" if scale > 1 else "'10000' is not used, because the values are another quantity"
