@@ -99,6 +99,29 @@ class Window:
         return Window(top, left, bottom - top, right - left)
 
 
+def check_window(window: object, rows: int, cols: int, array: str = "scene") -> None:
+    """Check that a value is a window within an array.
+
+    Parameters
+    ----------
+    window : object
+        The value to check.
+    rows, cols : int
+        Shape of the array, in the unit of the window.
+    array : str
+        What the array is, for the message.
+
+    Raises
+    ------
+    StoreError
+        If the value is not a `Window` of integers, or reaches beyond the array.
+    """
+    if not isinstance(window, Window) or None in map(as_int, (window.row, window.col, window.rows, window.cols)):
+        raise StoreError(f"a window is Window(row, col, rows, cols) with four integers; found {window!s:.60}")
+    if window != window.clip(rows, cols):
+        raise StoreError(f"{window} reaches beyond the {array} of {rows} x {cols}")
+
+
 def windows(rows: int, cols: int, side_px: int) -> Iterator[Window]:
     """Divide a scene into square windows, in row-major order. Windows at the lower and right edges may be smaller.
 

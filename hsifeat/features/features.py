@@ -23,7 +23,7 @@ from hsifeat.features.store_contents import StoreContents
 from hsifeat.scenes.band_ranges import check_bands
 from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec
 from hsifeat.store.read_cache import samples_folder
-from hsifeat.types import Window
+from hsifeat.types import Window, check_window
 
 if TYPE_CHECKING:
     import dask.array
@@ -81,7 +81,15 @@ class Features(StoreContents):
         return Features(self.store, bands if self.bands is None else tuple(self.bands[band] for band in bands))
 
     def read_scene(self, window: Window) -> NDArray[np.float32]:
-        """Return the spectra of all pixels in a window of the scene as a (rows, cols, bands) float32 array."""
+        """Return the spectra of all pixels in a window of the scene as a (rows, cols, bands) float32 array.
+
+        Pixels without data have the values of the scene's file; see `valid`.
+
+        Raises
+        ------
+        StoreError
+            If the window reaches beyond the scene.
+        """
         values = self.store.read_scene(window)
         return values if self.bands is None else values[..., list(self.bands)]
 
@@ -249,10 +257,11 @@ class Features(StoreContents):
         StoreError
             If the window reaches beyond the scene. If the store has features of listed pixels only.
         """
-        if window != window.clip(self.shape[0], self.shape[1]):
-            raise StoreError(f"{window} reaches beyond the scene of {self.shape[0]} x {self.shape[1]} pixels")
-        parts = [self._reader.read(plane, window) for plane in self.select(planes)]
-        values = np.concatenate(parts, axis=2) if parts else np.empty((window.rows, window.cols, 0), np.float32)
+        check_window(window, *self.shape[:2])
+        selected = self.select(planes)
+        if not (selected and window.rows and window.cols):
+            return np.empty((window.rows, window.cols, sum(plane.channels for plane in selected)), np.float32)
+        values = np.concatenate([self._reader.read(plane, window) for plane in selected], axis=2)
         values[~self.valid[window.slices]] = np.nan
         return values
 

@@ -15,7 +15,7 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene import Scene
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
-from hsifeat.types import Window, as_float32
+from hsifeat.types import Window, as_float32, check_window
 
 
 class SceneFeatures(Features):
@@ -96,5 +96,6 @@ class SceneFeatures(Features):
         return ()
 
     def read_scene(self, window: Window) -> NDArray[np.float32]:
-        """Return the spectra of all pixels in a window as a (rows, cols, bands) float32 array."""
+        """Return the spectra of all pixels in a window as a (rows, cols, bands) float32 array; see `Features.read_scene`."""
+        check_window(window, *self.shape[:2])
         return as_float32(self._scene.cube[window.slices])

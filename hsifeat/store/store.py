@@ -32,7 +32,7 @@ from hsifeat.store.planes import Planes
 from hsifeat.store.progress import ProgressRecords
 from hsifeat.store.store_files import StoreFiles, damage_errors, holds_store
 from hsifeat.store.timings import Timing
-from hsifeat.types import PlaneId, Window, as_float32
+from hsifeat.types import PlaneId, Window, as_float32, check_window
 
 if TYPE_CHECKING:
     import zarr
@@ -179,8 +179,10 @@ class Store:
         Raises
         ------
         StoreError
-            If the window contains damaged or missing values.
+            If the window reaches beyond the plane. If it contains damaged or missing values.
         """
+        rows, cols, _ = self.plane(plane).shape
+        check_window(cells, rows, cols, f"plane {plane}")
         return self._planes.read(plane, cells)
 
     def add_planes(self, planes: Sequence[PlaneSpec]) -> None:
@@ -267,8 +269,9 @@ class Store:
         Raises
         ------
         StoreError
-            If the window contains damaged values.
+            If the window reaches beyond the scene. If it contains damaged values.
         """
+        check_window(window, self.manifest.scene.rows, self.manifest.scene.cols)
         with damage_errors(self.location, "scene/cube"):
             return as_float32(self.scene_array("cube")[window.slices])
 

@@ -103,7 +103,12 @@ def test_dask_is_lazy_and_aligned_with_shards(opened):
     np.testing.assert_array_equal(lazy.compute(), np.asarray(array[:]))
 
 
+BEYOND = [Window(-3, 0, 2, 2), Window(74, 0, 5, 5), Window(80, 0, 2, 2), Window(0, 0, -2, 50), Window(0, -1, 1, 1)]
+"""Windows that a slice of NumPy wraps around or cuts."""
+
+
 def test_empty_requests(opened):
+    assert opened.read(Window(0, 0, 0, 0)).shape == (0, 0, opened.read(Window(0, 0, 1, 1)).shape[2])
     assert opened.sample([], [], ["t0/mid_block"]).shape == (0, 16)
     assert opened.sample([1], [1], []).shape == (1, 0)
     assert opened.spectra([], []).shape == (0, 12)
@@ -121,6 +126,17 @@ def test_empty_requests(opened):
         (lambda f: f.sample(["1"], [0]), "must be whole numbers"),
         (lambda f: f.sample([True], [0]), "must be whole numbers"),
         (lambda f: f.read(Window(70, 0, 6, 1)), "reaches beyond the scene"),
+        (
+            lambda f: f.read((0, 0, 2, 2)),
+            r"a window is Window\(row, col, rows, cols\) with four integers; found \(0, 0",
+        ),
+        (lambda f: f.read(Window(0.0, 0, 2, 2)), "with four integers; found Window"),
+        *((lambda f, at=at: f.read_scene(at), "reaches beyond the scene of 75 x 53") for at in BEYOND),
+        *((lambda f, at=at: f.store.read_scene(at), "reaches beyond the scene of 75 x 53") for at in BEYOND),
+        *(
+            (lambda f, at=at: f.store.read(f.planes[0].id, at), r"reaches beyond the plane t\S+ of \d+ x \d+")
+            for at in BEYOND
+        ),
         (lambda f: f.spectra([0], [0], pool=0), "at least 1 pixel"),
         (lambda f: f.labels("soil"), "no labels 'soil'; it holds: fields"),
         (lambda _: PlaneId.parse("50/up"), "a plane name such as t50/up_blocks.2"),

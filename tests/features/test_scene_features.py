@@ -32,4 +32,6 @@ def test_spectra_are_those_of_the_scene():
     features = SceneFeatures(Scene("field", cube))
     np.testing.assert_array_equal(features.spectra([3, 0], [1, 4]), cube[[3, 0], [1, 4]])
     np.testing.assert_array_equal(features.with_bands([2]).read_scene(Window(1, 2, 2, 3)), cube[1:3, 2:5, 2:])
+    with pytest.raises(StoreError, match="reaches beyond the scene of 4 x 5"):
+        features.read_scene(Window(-2, 0, 2, 2))
     assert features.planes == features.unfinished == () and features.covers_scene
