@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +94,6 @@ def _axis(georeference: Georeference, axis: str) -> dict[str, Any]:
         return {"axis": axis}
     crs = CRS(georeference.crs)
     attributes = next((dict(one) for one in crs.cs_to_cf() if one.get("axis") == axis), {"axis": axis})
-    if crs.is_geographic and (unit := crs.axis_info[0].unit_name) != "degree":
-        attributes["units"] = unit  # pyproj calls grads degrees, too
+    if crs.is_geographic and not math.isclose(crs.axis_info[0].unit_conversion_factor, math.radians(1), rel_tol=1e-8):
+        attributes["units"] = crs.axis_info[0].unit_name  # pyproj calls grads degrees, too
     return attributes

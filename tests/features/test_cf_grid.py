@@ -8,13 +8,14 @@ from hsifeat.scenes import Georeference
 
 
 @pytest.mark.parametrize(
-    ("epsg", "units"),
+    ("wkt", "units"),
     [
-        pytest.param(4326, "degrees_north", id="degrees"),
-        pytest.param(4807, CRS.from_epsg(4807).axis_info[0].unit_name, id="grads"),
-        pytest.param(32632, "metre", id="metres"),
+        pytest.param(CRS.from_epsg(4326).to_wkt(), "degrees_north", id="degrees"),
+        pytest.param(CRS.from_epsg(4326).to_wkt("WKT1_ESRI"), "degrees_north", id="degrees-in-wkt-of-esri"),
+        pytest.param(CRS.from_epsg(4807).to_wkt(), CRS.from_epsg(4807).axis_info[0].unit_name, id="grads"),
+        pytest.param(CRS.from_epsg(32632).to_wkt(), "metre", id="metres"),
     ],
 )
-def test_coordinates_state_the_unit_of_the_crs(epsg, units):
-    georeference = Georeference(CRS.from_epsg(epsg).to_wkt(), (0.01, 0.0, 2.0, 0.0, -0.01, 53.0))
+def test_coordinates_state_the_unit_of_the_crs(wkt, units):
+    georeference = Georeference(wkt, (0.01, 0.0, 2.0, 0.0, -0.01, 53.0))
     assert cell_centres("y", 3, 1, georeference).attrs["units"] == units
