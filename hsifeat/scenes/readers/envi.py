@@ -241,14 +241,17 @@ def _read_classes(header: EnviHeader) -> tuple[dict[int, str], dict[int, str], t
     """Return class names, including class 0 (Unclassified), class colours, without class 0, and notes.
 
     Commas separate the names, so a name with a comma reads as two. Names of which the header has more or fewer than classes
-    are ignored: they may belong to other classes.
+    are ignored: they may belong to other classes. Empty names at the end, after a last comma, don't count.
     """
     names = [str(name).strip() for name in header.values("class names") or ()]
     channels = spectrum.parse_numbers(header.values("class lookup") or ())
     colours = channels[: len(channels) // 3 * 3].reshape(-1, 3).tolist()
     count = header.text("classes")
     notes: tuple[str, ...] = ()
-    if any(names) and count and spectrum.parse_numbers([count])[0] != len(names):
+    classes = spectrum.parse_numbers([count])[0] if count else len(names)
+    while len(names) > classes and not names[-1]:
+        names.pop()
+    if any(names) and classes != len(names):
         problem = f"has {len(names)} class names for classes = {count}; they are ignored (a name may have a comma)"
         names, notes = [], (f"{header.path.name}: {problem}",)
     return (

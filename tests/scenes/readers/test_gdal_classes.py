@@ -47,6 +47,15 @@ def test_envi_class_names_with_commas(gdal, tmp_path):
     assert labels.notes == ("y.hdr: has 4 class names for classes = 3; they are ignored (a name may have a comma)",)
 
 
+def test_a_comma_after_the_last_envi_class_name(gdal, tmp_path):
+    write_label_tif(tmp_path / "x.tif", (np.arange(12).reshape(3, 4) % 3).astype(np.uint8))
+    gdal("gdal_translate", "-q", "-of", "ENVI", tmp_path / "x.tif", tmp_path / "y.img")
+    with (tmp_path / "y.hdr").open("a") as header:
+        header.write("classes = 3\nclass names = {Unclassified, corn, wheat, }\n")
+    labels = open_labels(tmp_path / "y.hdr")
+    assert labels.class_names == {1: "corn", 2: "wheat"} and not labels.notes
+
+
 def test_classes_in_an_attribute_table(tmp_path):
     write_label_tif(tmp_path / "x.tif", np.eye(4, dtype=np.uint8) * 7)
     columns = [("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8)]
