@@ -279,7 +279,7 @@ class Head(ClassifierMixin, BaseEstimator):
             raise HeadError(_not_finite(X, self.layout) or str(error)) from error
         rows = checked[0] if isinstance(checked, tuple) else checked
         check_width(self.layout, rows.shape[1])
-        check_magnitude(rows)
+        check_magnitude(rows, self.layout)
         return checked
 
 

@@ -115,7 +115,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32])
         check_width(self.layout, rows.shape[1])
-        check_magnitude(rows)
+        check_magnitude(rows, self.layout)
         weights: NDArray[np.floating] | None = None
         if sample_weight is not None:
             weights = np.asarray(_check_sample_weight(sample_weight, rows, dtype=rows.dtype, ensure_non_negative=True))
@@ -149,7 +149,7 @@ class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """
         check_is_fitted(self)
         rows: NDArray[np.floating] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        check_magnitude(rows)
+        check_magnitude(rows, self.layout)
         scaled = (rows - self.mean_.astype(rows.dtype, copy=False)) * self.gain_.astype(rows.dtype, copy=False)
         return np.hstack(
             [

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _check_sample_weight
 
+from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 from hsifeat.formatting import format_count
 
@@ -68,26 +69,34 @@ def check_variation(rows: NDArray[np.floating]) -> None:
         )
 
 
-def check_magnitude(rows: NDArray[np.floating]) -> None:
+def check_magnitude(rows: NDArray[np.floating], layout: Layout | None) -> None:
     """Check that no value of a table is too large to be standardised, as undeclared no-data values such as -3.4e38 are.
 
     Parameters
     ----------
     rows : (n, D) float array
         Finite features of n pixels.
+    layout : Layout or None
+        Description of the columns. Only values of spectra are values of a file. [default: all columns are spectra]
 
     Raises
     ------
     HeadError
-        If the magnitude of a value is above `MAX_VALUE`. The message has the value, its row and its column.
+        If the magnitude of a value is above `MAX_VALUE`. The message has the value, its row and its column, and what to do.
     """
     if max(rows.max(initial=0), -rows.min(initial=0)) <= MAX_VALUE:
         return
     at, column = np.unravel_index(int(np.argmax(np.abs(rows))), rows.shape)
+    group = next((one for one in layout or () if one.start <= column < one.stop), None)
+    advice = (
+        f"if this value means no data, declare it with `nodata={rows[at, column]:.9g}` when the scene is opened or extracted, or set it to NaN"
+        if group is None or group.input_kind in {"spectra", "spectral-patch"}
+        else f"it is computed from values of the scene around the pixel ({group}): if some of them mean no data, declare the no-data value of "
+        "the file with `nodata=` when the scene is opened or extracted"
+    )
     raise HeadError(
         f"the table contains {rows[at, column]:.9g} in row {at} and column {column}, which is too large for a head (at most "
-        f"{MAX_VALUE:g}): if this value means no data, declare it with `nodata={rows[at, column]:.9g}` when the scene is opened or extracted, "
-        "or set it to NaN"
+        f"{MAX_VALUE:g}): {advice}"
     )
 
 
