@@ -49,7 +49,7 @@ def create_store(work: RemainingWork) -> Store:
     )
     arrays = {} if projection is None else {"weights": projection.weights, "offset": projection.offset}
     pixels = None if extractor.pixels is None else (extractor.pixels.rows, extractor.pixels.cols)
-    return Store.create(job.location, manifest, SceneArrays(scene.cube, scene.valid, arrays, pixels))
+    return Store.create(job.location, manifest, SceneArrays(scene.cube, scene.valid, arrays, pixels, job.recipe.scene))
 
 
 def updated_facts(stored: SceneFacts, scene: Scene) -> SceneFacts:

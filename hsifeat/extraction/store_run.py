@@ -94,7 +94,8 @@ class StoreRun:
         Raises
         ------
         HsifeatError
-            If the store can't be written, or if a worker can't open the store or the backbone.
+            If the store can't be written, or if a worker can't open the store or the backbone. If the values of the scene have
+            changed since the extraction was prepared.
         StoreInUseError
             If another process writes to the store, and `wait` is False.
         ReplacementError
@@ -231,6 +232,7 @@ class StoreRun:
         job, listen = self.job, self._listen
         if (complete := complete_store(job)) is not None:
             # Nothing is written, so no lock is needed. The user may lack the right to write to the store.
+            job.extractor.scene.check_unchanged()
             listen(_nothing_to_do(job))
             self._add_to_catalogue(complete)
             self._store, self.was_complete = complete, True
@@ -244,6 +246,8 @@ class StoreRun:
         store = job.find_store(writable=not job.location.read_only)
         if store is not None and not self._replace and (contents := replaced_contents(job, store)):
             raise ReplacementError(store, contents)
+        if store is not None:
+            job.extractor.scene.check_unchanged()
         work = job.remaining(store)
         if store is not None and not work.plan.steps:
             listen(_nothing_to_do(job))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.cube_digest import CubeDigest, changed_scene_error
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.scenes.array_views import BandSubset
@@ -35,8 +35,9 @@ class Scene(CubeShape):
     name : str
         Name shown to users. It does not affect cache keys.
     cube : array-like of shape (rows, cols, bands)
-        Values as stored in the file, of any real dtype. The array may lie in memory or on disk. The dimensions of an
-        `xarray.DataArray` must have this order.
+        Values as stored in the file, of any real dtype. The array may lie in memory or on disk. It must not be changed
+        afterwards: give a copy, or make a new scene from the changed array. The dimensions of an `xarray.DataArray` must
+        have this order.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
         Centre wavelength and full width at half maximum of each band in nm; None if unknown. The wavelengths need not
         ascend. Lists are converted.
@@ -197,12 +198,25 @@ class Scene(CubeShape):
     @cached_property
     def digest(self) -> str:
         """SHA-256 hex digest of shape, dtype, values and valid pixels. File name and format do not affect it."""
-        dtype = np.dtype(self.cube.dtype).newbyteorder("<")
-        digest = hashlib.sha256(f"{self.rows},{self.cols},{self.bands},{dtype.str};".encode())
+        return self._compute_digest()
+
+    def _compute_digest(self) -> str:
+        digest = CubeDigest(self.cube.shape, self.cube.dtype)
         for block in blocks(self.rows, self.cols, self.bands):
-            digest.update(np.ascontiguousarray(self.cube[block.slices], dtype=dtype).data)
-        digest.update(np.packbits(self.valid).data)
-        return digest.hexdigest()
+            digest.add(self.cube[block.slices])
+        return digest.hexdigest(self.valid)
+
+    def check_unchanged(self) -> None:
+        """Check that an array in memory has the values that it had when `digest` was read. Other cubes are not read.
+
+        Raises
+        ------
+        SceneError
+            If the array or the mask was changed.
+        """
+        in_memory = isinstance(self.cube, np.ndarray) and not isinstance(self.cube, np.memmap)
+        if in_memory and self._compute_digest() != self.digest:
+            raise changed_scene_error(self.name)
 
     def empty_bands(self) -> tuple[int, ...]:
         """Return the indices of the bands in which no pixel has a value.

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.cube_digest import CubeDigest, changed_scene_error
 from hsifeat.store import checksums
 from hsifeat.store.checksums import ChecksumWriter
 from hsifeat.store.location import Location
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.plane_layout import cube_options, small_array_options
-from hsifeat.types import Cube, windows
+from hsifeat.types import Cube, Window
 from hsifeat.zarr_thread import start_zarr_thread
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # Attribute of a root group whose scene is still being copied.
 _UNFINISHED = "hsifeat_unfinished"
+# Maximum size of the rows of a scene that are in memory while the scene is copied.
+_ROWS_BYTES = 2**27
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,15 @@ class SceneArrays:
         Fitted arrays of the projection by name, stored below ``scene/projection/``.
     pixels : tuple of two (n,) integer arrays, or None
         Rows and columns of the pixels with features, stored below ``pixels/``. None if the whole scene has features.
+    digest : str, optional
+        Digest that `cube` and `valid` must have; see `hsifeat.cube_digest.CubeDigest`. [default: it is not checked]
     """
 
     cube: Cube
     valid: NDArray[np.bool_]
     projection: Mapping[str, NDArray[np.float32]]
     pixels: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
+    digest: str | None = None
 
 
 def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> None:
@@ -61,6 +67,11 @@ def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> 
         Metadata of the store.
     scene : SceneArrays
         Arrays of the scene.
+
+    Raises
+    ------
+    SceneError
+        If the values that were copied have another digest than the scene. The files at the location are deleted.
     """
     import zarr
 
@@ -72,7 +83,10 @@ def create_store(location: Location, manifest: Manifest, scene: SceneArrays) -> 
             location.delete(key)
         location.put(checksums.ROOT, unfinished)
         group = zarr.open_group(ChecksumWriter(location.zarr(writable=True), location, files), mode="r+", zarr_format=3)
-        _write_scene(group, manifest, scene)
+        digest = _write_scene(group, manifest, scene)
+        if scene.digest not in (None, digest):
+            location.clear()
+            raise changed_scene_error(manifest.scene.name)
         group.create_group("planes")
         root = root_metadata({"hsifeat": manifest.model_dump(mode="json")})
         checksums.write(location, {**files, checksums.ROOT: checksums.checksum(root)})
@@ -106,7 +120,8 @@ def root_metadata(attributes: dict[str, Any]) -> bytes:
     return metadata["zarr.json"].to_bytes()
 
 
-def _write_scene(group: zarr.Group, manifest: Manifest, scene: SceneArrays) -> None:
+def _write_scene(group: zarr.Group, manifest: Manifest, scene: SceneArrays) -> str:
+    """Write the arrays of a scene. Return the digest of the values and of the mask that were written."""
     rows, cols, bands = manifest.scene.rows, manifest.scene.cols, manifest.scene.bands
     cube = group.create_array(
         "scene/cube",
@@ -115,8 +130,7 @@ def _write_scene(group: zarr.Group, manifest: Manifest, scene: SceneArrays) -> N
         dtype=np.dtype(scene.cube.dtype).newbyteorder("="),
         dimension_names=("y", "x", "band"),
     )
-    for window in windows(rows, cols, manifest.layout.cube_shard_px):
-        cube[window.slices] = np.asarray(scene.cube[window.slices])
+    digest = _copy_cube(scene.cube, cube, manifest.layout.cube_shard_px)
     arrays: dict[str, tuple[NDArray[Any], tuple[str, ...]]] = {"scene/valid": (scene.valid, ("y", "x"))}
     for name, values in scene.projection.items():
         arrays[f"scene/projection/{name}"] = values, ("band", "input_channel")[-values.ndim :]
@@ -124,3 +138,23 @@ def _write_scene(group: zarr.Group, manifest: Manifest, scene: SceneArrays) -> N
         arrays[f"pixels/{name}"] = indices.astype(np.int32), ("pixel",)
     for path, (data, names) in arrays.items():
         group.create_array(path, data=data, dimension_names=names, **small_array_options(data.shape))
+    return digest.hexdigest(scene.valid)
+
+
+def _copy_cube(source: Cube, cube: zarr.Array[Any], side: int) -> CubeDigest:
+    """Copy a cube into an array with shards of `side` pixels. Return the digest of the values.
+
+    The digest needs whole rows. They are read once for a row of shards. In a very wide scene, a row of shards may not fit into
+    memory. There, rows are read for the digest, and then each shard is read.
+    """
+    rows, cols, bands = cube.shape
+    digest = CubeDigest(cube.shape, cube.dtype)
+    height = min(side, max(1, _ROWS_BYTES // (cols * bands * cube.dtype.itemsize)))
+    for strip in (Window(row, 0, min(side, rows - row), cols) for row in range(0, rows, side)):
+        for row in range(strip.row, strip.row + strip.rows, height):
+            values = np.asarray(source[row : min(row + height, strip.row + strip.rows)])
+            digest.add(values)
+        for col in range(0, cols, side):
+            shard = Window(strip.row, col, strip.rows, min(side, cols - col)).slices
+            cube[shard] = values[:, shard[1]] if height == side else np.asarray(source[shard])
+    return digest

@@ -1,0 +1,64 @@
+"""Scenes whose values change after they were opened: no store has other values than its key states."""
+
+import numpy as np
+import pytest
+
+from hsifeat import Scene, extract, fit_projection, open_features, open_scene
+from hsifeat.errors import SceneError
+from hsifeat.extraction.config import ExtractionConfig
+from hsifeat.extraction.prepare import prepare
+from hsifeat.extraction.run import run
+from hsifeat.store import create
+
+CHANGED = "the values of the scene have changed since it was opened"
+
+
+@pytest.fixture
+def cube():
+    return np.random.default_rng(0).integers(1, 200, (20, 16, 6)).astype(np.float32)
+
+
+@pytest.fixture
+def options(cube):
+    return {"backbone": "context", "layers": ["mean-3"], "projection": fit_projection("pca:2", Scene("m", cube.copy()))}
+
+
+@pytest.mark.parametrize("rows_bytes", [2**27, 1], ids=["whole rows", "wide scene"])
+def test_a_changed_array_is_not_written_under_the_former_key(cube, options, tmp_path, monkeypatch, rows_bytes):
+    monkeypatch.setattr(create, "_ROWS_BYTES", rows_bytes)
+    scene = Scene("m", cube)
+    key = open_features(extract(scene, out=tmp_path / "before.zarr", **options)).key
+    np.testing.assert_array_equal(open_features(tmp_path / "before.zarr").scene.cube[:], cube)
+    cube /= 2
+    with pytest.raises(SceneError, match=f"^m: {CHANGED}"):
+        extract(scene, out=tmp_path / "s.zarr", **options)
+    assert not (tmp_path / "s.zarr").exists()
+    features = open_features(extract(Scene("m", cube), out=tmp_path / "s.zarr", **options))
+    assert features.key != key
+    np.testing.assert_array_equal(features.scene.cube[:], cube)
+
+
+@pytest.mark.parametrize("layers", [["mean-3"], ["mean-3", "mean-5"]], ids=["complete", "more planes"])
+def test_a_store_is_not_taken_for_the_store_of_a_changed_array(cube, options, tmp_path, layers):
+    scene = Scene("m", cube)
+    extract(scene, out=tmp_path / "s.zarr", **options)
+    extract(scene, out=tmp_path / "s.zarr", **options)
+    cube[3, 3] = 999
+    with pytest.raises(SceneError, match=CHANGED):
+        extract(scene, out=tmp_path / "s.zarr", **{**options, "layers": layers})
+    assert [str(plane.id) for plane in open_features(tmp_path / "s.zarr").planes] == ["t0/mean-3"]
+
+
+def test_a_file_or_mask_that_changes_after_the_extraction_was_prepared_is_refused(cube, options, tmp_path):
+    file, mask = tmp_path / "m.npy", np.ones((20, 16), bool)
+    np.save(file, cube)
+    config = ExtractionConfig(**options)
+    jobs = [
+        prepare(scene, config, out=tmp_path / f"{number}.zarr")
+        for number, scene in enumerate([open_scene(file), Scene("m", cube, mask=mask)])
+    ]
+    np.load(file, mmap_mode="r+")[2, 2] = 77
+    mask[0, 0] = False
+    for job in jobs:
+        with pytest.raises(SceneError, match=f"^m: {CHANGED}"):
+            run(job)
