@@ -39,6 +39,10 @@ def reading_errors(path: Path) -> Iterator[None]:
                 f"{path} does not fit into {tempfile.gettempdir()} when unpacked: unpack it elsewhere, or set TMPDIR to a folder "
                 "on a larger disk"
             ) from error
-        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+        # rasterio says "See previous exception for details" in place of GDAL's reason.
+        told = error.__cause__ or error if "See previous exception" in str(error) else error
+        reason = " ".join(str(told).split())[:_LONGEST_REASON] or type(error).__name__
         kind = path.suffix.lower() or "readable"
-        raise SceneError(f"{path} can't be read, it may be truncated or not a {kind} file: {reason}") from error
+        raise SceneError(
+            f"{path} can't be read, it may be truncated, damaged or not a {kind} file: {reason}"
+        ) from error

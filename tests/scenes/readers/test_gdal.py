@@ -277,6 +277,19 @@ def test_files_that_lack_their_last_bytes_are_refused(tmp_path, driver, suffix, 
         np.asarray(open_scene(tmp_path / f"x.{suffix}").cube)
 
 
+@pytest.mark.filterwarnings(NO_PLACE)
+def test_the_damage_that_libjpeg_reports_is_told(tmp_path):
+    path = tmp_path / "x.jpg"
+    with rasterio.open(path, "w", driver="JPEG", width=70, height=40, count=3, dtype="uint8") as file:
+        file.write(np.ones((3, 40, 70), np.uint8))
+    before, marker, after = path.read_bytes().partition(b"\xff\xdb")
+    path.write_bytes(before + b"\0\0\0" + marker + after)
+    with pytest.raises(
+        SceneError, match=r"x\.jpg can't be read, it may be truncated, damaged .*: libjpeg: .* 3 extraneous bytes"
+    ):
+        np.asarray(open_scene(path).cube)
+
+
 def test_a_damaged_tiff_prints_nothing(tmp_path):
     stack(tmp_path / "bands", CUBE)
     path = tmp_path / "bands" / "band_7.tif"
