@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from hsifeat.scenes.pixel_grid import PixelGrid
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
+_LAYER = "labels"
 SUFFIXES = (".tif", ".gpkg", ".geojson", ".csv")
 MAX_IMPORTED_CLASSES = 500
 
@@ -39,7 +41,7 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
         The suffix selects the format:
 
         - ``.tif``: GeoTIFF of class numbers with a palette, and class names in ``.tif.aux.xml``;
-        - ``.gpkg``: polygons in the CRS of the labels, with the columns ``class`` (name), ``number`` and ``colour``;
+        - ``.gpkg``: polygons in the CRS of the labels, with the columns ``class`` (name), ``number`` and ``colour``, as the layer ``labels``;
         - ``.geojson``: the polygons of ``.gpkg``, but in longitude and latitude, and cut at the 180th meridian (RFC 7946);
         - ``.csv``: one line per labelled pixel, with the columns ``row``, ``col`` and ``class`` (name).
 
@@ -194,16 +196,31 @@ def _write_polygons(labels: Labels, path: Path, suffix: str) -> None:
     else:
         frame = as_longitudes_and_latitudes(frame, min(georeference.pixel_size), path.name)
     with atomic_write(path) as part:
-        if suffix == ".geojson":  # GDAL would cut the polygons again.
-            part.write_text(frame.to_json(drop_id=True), encoding="utf-8")
+        if suffix == ".geojson":
+            _write_geojson(frame, part)
             return
         # GDAL checks the suffix of the file, and writes auxiliary files next to a GeoPackage.
         file = part.with_name(f"{part.name}{suffix}")
         try:
-            frame.to_file(file, driver="GPKG", layer="labels", index=False)
+            frame.to_file(file, driver="GPKG", layer=_LAYER, index=False)
             file.replace(part)
         finally:
             file.unlink(missing_ok=True)
+
+
+def _write_geojson(frame: GeoDataFrame, path: Path) -> None:
+    """Write polygons in longitude and latitude, one per line. GDAL would cut them at the 180th meridian again."""
+    import shapely
+
+    # GDAL takes the name of the layer from the member `name`.
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f'{{"type": "FeatureCollection", "name": "{_LAYER}", "features": [')
+        separator = "\n"
+        for geometry, properties in zip(frame.geometry, frame.drop(columns="geometry").to_dict("records"), strict=True):
+            feature = f'"properties": {json.dumps(properties)}, "geometry": {shapely.to_geojson(geometry)}'
+            file.write(f'{separator}{{"type": "Feature", {feature}}}')
+            separator = ",\n"
+        file.write("\n]}\n")
 
 
 def _check_geopackage_crs(frame: GeoDataFrame, name: str) -> None:

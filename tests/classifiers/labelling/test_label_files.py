@@ -122,16 +122,18 @@ def test_geojson_is_cut_at_the_180th_meridian(crs, transform, gdal, tmp_path):
     classes[2:9, 5:38] = 1
     georeference = Georeference(CRS.from_epsg(crs).to_wkt(), transform)
     labels = Labels("crops", classes, {1: "taro", 2: "cane"}, georeference=georeference)
-    assert export_labels(labels, tmp_path / "labels.geojson") == ()
-    np.testing.assert_array_equal(open_labels(tmp_path / "labels.geojson:number", labels).classes, classes)
-    content = json.loads((tmp_path / "labels.geojson").read_text())
+    assert export_labels(labels, tmp_path / "mine.geojson") == ()
+    for column in ("number", "labels:number"):
+        found = open_labels(tmp_path / f"mine.geojson:{column}", labels)
+        np.testing.assert_array_equal(found.classes, classes)
+    content = json.loads((tmp_path / "mine.geojson").read_text())
     assert "crs" not in content, "RFC 7946 knows only longitude and latitude"
     if crs == 3031:  # GDAL's polygons go around the world
-        assert degrees(tmp_path / "labels.geojson")[1][0] < 0.6
+        assert degrees(tmp_path / "mine.geojson")[1][0] < 0.6
         return
     export_labels(labels, tmp_path / "labels.gpkg")
     gdal("ogr2ogr", "-lco", "RFC7946=YES", tmp_path / "cut.geojson", tmp_path / "labels.gpkg")
-    ours, theirs = (degrees(tmp_path / name) for name in ("labels.geojson", "cut.geojson"))
+    ours, theirs = (degrees(tmp_path / name) for name in ("mine.geojson", "cut.geojson"))
     assert ours.keys() == theirs.keys()
     for number, (area, west, east) in theirs.items():
         assert ours[number][0] == pytest.approx(area, rel=1e-3)
