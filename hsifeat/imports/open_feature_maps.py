@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.files import open_regular
+from hsifeat.formatting import format_value
 from hsifeat.imports.config import ImportConfig
 from hsifeat.imports.exported_table import is_exported_table, read_exported_table
 from hsifeat.imports.feature_map import FeatureMap
@@ -81,7 +82,12 @@ def _named_sources(
     if isinstance(features, Mapping):
         yield from features.items()
         return
-    for text in [features] if isinstance(features, str | Path) else features:
+    files = [features] if isinstance(features, str | Path) or not isinstance(features, Iterable) else list(features)
+    if not all(isinstance(file, str | Path) for file in files):
+        raise HsifeatError(
+            f"features are files, or a mapping such as {{'encoder': array}}; found {format_value(features)}"
+        )
+    for text in files:
         match = None if Path(text).exists() else _NAMED.fullmatch(str(text))
         yield (None, text) if match is None else (match[1], match[2])
 
@@ -98,7 +104,7 @@ def _open_source(
             raise HsifeatError(
                 f"{name}: an array has the axes rows, cols, channels: leave out `feature_axes`, or give array.transpose(…)"
             )
-        array = _checked(source, "array")
+        array = _checked(source, str(name))
         check_dimensions(array, str(name), "feature array")
         return [_with_options(FeatureMap(_plane_id(name or ""), "array", array), config, grid)]
     path, variable = split_variable(source)
@@ -236,7 +242,12 @@ def _ordered(
 
 
 def _checked(array: Cube, name: str) -> Cube:
-    dtype = np.dtype(array.dtype)
+    try:
+        dtype = np.dtype(array.dtype)
+    except (AttributeError, TypeError) as error:
+        raise SceneError(
+            f"{name}: features are a file, or an array that NumPy can slice; found {type(array).__name__}: give `np.asarray(…)`"
+        ) from error
     if len(array.shape) != 3 or min(array.shape) < 1 or dtype.kind not in "iuf" or dtype.itemsize > 8:
         shape = " x ".join(map(str, array.shape))
         raise SceneError(
@@ -255,9 +266,9 @@ def _axis_count(path: Path) -> int:
 
 
 def _plane_id(name: str) -> PlaneId:
-    match = _NAME.fullmatch(name)
-    if match is None or name in {".", ".."}:
+    match = _NAME.fullmatch(name) if isinstance(name, str) else None
+    if match is None or match[2] in {".", "..", "zarr.json"}:
         raise HsifeatError(
-            f"{name[:80]!r} can't be the name of a plane: use at most 200 letters, digits, '_', '.' and '-', as in NAME=FILE"
+            f"{format_value(name)} can't be the name of a plane: use at most 200 letters, digits, '_', '.' and '-', as in NAME=FILE, and not zarr.json"
         )
     return PlaneId(int(match[1] or 0), match[2])

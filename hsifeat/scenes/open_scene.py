@@ -138,7 +138,9 @@ def open_scene(
 def _checked_sources(source: PathLike | Sequence[PathLike]) -> list[PathLike]:
     sources = [source] if isinstance(source, str | Path) else list(source) if isinstance(source, Sequence) else []
     if not sources or not all(isinstance(one, str | Path) and str(one).strip() for one in sources):
-        raise SceneError(f"a scene is the name of a public scene, a path, or a list of paths; found {source!r}")
+        raise SceneError(
+            f"a scene is the name of a public scene, a path, or a list of paths; found {format_value(source)}"
+        )
     return sources
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hsifeat.errors import StoreError, shell_command
 from hsifeat.files import OWN_FOLDERS, check_output, disk_errors, temporary_path, write_file
+from hsifeat.formatting import format_value
 from hsifeat.store.confinement import ConfinedFolder
 from hsifeat.store.remote_location import BucketLocation, remote_location
 
@@ -84,9 +85,11 @@ def as_location(source: str | Path | Location) -> Location:
     Raises
     ------
     StoreError
-        If the scheme of the address is unknown.
+        If the scheme of the address is unknown. If `source` is neither a path nor a location.
     """
     if not isinstance(source, str | Path):
+        if not hasattr(source, "identity"):
+            raise StoreError(f"a store is a path or an address; found {format_value(source)}")
         return source
     scheme = re.match(r"([a-z][a-z0-9+]*)://", str(source))
     if scheme is None:

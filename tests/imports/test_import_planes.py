@@ -8,6 +8,7 @@ import netCDF4
 import numpy as np
 import pytest
 import rasterio
+import torch
 import zarr
 from rasterio import Affine
 
@@ -292,6 +293,21 @@ def test_imports_of_one_scene_are_refused_in_another_order(scene, encoder, tmp_p
         (["missing.npy"], {}, "no such file: missing.npy"),
         ("https://example.org/e.tif", {}, "is a URL"),
         ({"e": np.ones((75, 53, 2))}, {"window": 0}, "window: expected at least 1"),
+        (None, {}, r"features are files, or a mapping such as {'encoder': array}; found None"),
+        (b"e.npy", {}, "features are files, or a mapping .*; found b'e.npy'"),
+        ([5], {}, r"features are files, or a mapping .*; found \[5\]"),
+        (np.ones((75, 53, 2)), {}, "features are files, or a mapping .*; found array"),
+        (
+            {"e": np.ones((75, 53, 2)).tolist()},
+            {},
+            "e: features are a file, or an array .*; found list: give `np.asarray",
+        ),
+        ({"e": torch.ones(75, 53, 2)}, {}, "e: features are a file, or an array .*; found Tensor: give `np.asarray"),
+        ({"e": None}, {}, "e: features are a file, or an array .*; found NoneType"),
+        ({5: np.ones((75, 53, 2))}, {}, "5 can't be the name of a plane"),
+        ({"zarr.json": np.ones((75, 53, 2))}, {}, "'zarr.json' can't be the name of a plane: .*, and not zarr.json"),
+        ({"t5/..": np.ones((75, 53, 2))}, {}, "'t5/..' can't be the name of a plane"),
+        ({"e": np.ones((75, 53, 2))}, {"out": 5}, "a store is a path or an address; found 5"),
         (
             {"e": np.ones((75, 53, 2))},
             {"feature_axes": "cols,rows,bands"},
@@ -303,7 +319,7 @@ def test_what_cannot_be_imported_is_refused(features, options, message, scene, t
     monkeypatch.chdir(tmp_path)
     np.save("flat.npy", np.ones((3975, 4)))
     with pytest.raises(HsifeatError, match=message):
-        hsifeat.import_planes(scene, features, out="x.zarr", **options)
+        hsifeat.import_planes(scene, features, **{"out": "x.zarr", **options})
 
 
 def test_strides_without_a_small_common_multiple_are_refused(scene, tmp_path):
