@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from hsifeat.features.scene_set import SceneSet, open_scenes
 from hsifeat.features.stack import StoreLike
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.scenes import Labels
+from hsifeat.scenes.band_matching import match_bands
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,10 @@ class PixelTable:
         ``train`` and ``test``.
     sample : SceneSample or None
         Random pixels of the scenes, whether labelled or not; None if they were not read.
+    wavelengths_nm : (bands,) float64 array or None
+        Centre wavelengths of the spectra of the first scene in nm; None if unknown.
+    options : mapping of str to object
+        Options of the extraction of the planes, see `Features.options`.
 
     Examples
     --------
@@ -78,6 +84,8 @@ class PixelTable:
     scene_row_offsets: tuple[int, ...] = (0,)
     label_maps: Mapping[str, Labels] = field(default_factory=dict)
     sample: SceneSample | None = None
+    wavelengths_nm: NDArray[np.float64] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_store(
@@ -190,20 +198,29 @@ class PixelTable:
                 )
             table = cls._from_scene(features, label_map, layout, names)
             tables.append(replace(table, sample=SceneSample.draw(features, layout)) if sample else table)
-        return cls.concatenate(tables)
+        return cls._join(tables)
 
     @classmethod
     def concatenate(cls, tables: Sequence[PixelTable]) -> PixelTable:
         """Join tables of different scenes into one table.
 
-        The tables must have the same layout. Their classes are matched by name.
+        The tables must have the same layout, the same bands in the same order, and planes of the same recipe. Their
+        classes are matched by name. To match bands by wavelength, read all scenes together with `from_store`.
 
         Raises
         ------
         StoreError
-            If a table shares a class number, but no class name, with the tables before it. If two classes of a table have
-            the same name.
+            If there are no tables. If two tables have other columns, bands or recipes. If a table shares a class number,
+            but no class name, with the tables before it. If two classes of a table have the same name.
         """
+        if not tables:
+            raise StoreError("no tables: give one or more")
+        for other in tables[1:]:
+            _check_same_columns(tables[0], other)
+        return cls._join(tables)
+
+    @classmethod
+    def _join(cls, tables: Sequence[PixelTable]) -> PixelTable:
         if len(tables) == 1:
             return tables[0]
         maps = [table.labels for table in tables]
@@ -230,6 +247,8 @@ class PixelTable:
             scene_row_offsets=tuple(offsets),
             label_maps=merged,
             sample=SceneSample.concatenate(samples) if len(samples) == len(tables) else None,
+            wavelengths_nm=tables[0].wavelengths_nm,
+            options=tables[0].options,
         )
 
     @classmethod
@@ -245,6 +264,8 @@ class PixelTable:
             labels=labels,
             scene_aliases=(names,),
             label_maps=features.label_maps,
+            wavelengths_nm=features.scene.wavelengths_nm,
+            options=features.options,
         )
 
     def __len__(self) -> int:
@@ -332,6 +353,26 @@ def check_classes(labels: Labels, remedy: str) -> None:
         (name,) = labels.class_names.values()
         raise StoreError(
             f"the labels {labels.name!r} hold one class, {name!r}, because 0 means unlabelled: if the pixels of 0 are a class, {remedy}"
+        )
+
+
+def _check_same_columns(first: PixelTable, other: PixelTable) -> None:
+    """Raise `StoreError` if the columns of two tables differ in layout, order of the bands or recipe of the planes."""
+    name, first_name = other.scene_names[0], first.scene_names[0]
+    if other.layout != first.layout:
+        difference = _first_difference(other.layout, first.layout)
+        raise StoreError(f"{name} has other columns than {first_name}: {difference}")
+    spectra = next((group for group in first.layout if group.layer is None and group.kind != "position"), None)
+    if spectra is not None:
+        nm, bands = other.wavelengths_nm, spectra.channels
+        matched = match_bands(first.wavelengths_nm, nm, bands, wanted_bands=bands, name=name, wanted_name=first_name)
+        if matched is not None:
+            raise StoreError(
+                f"{name} has its bands in another order than {first_name}: read both with `from_store([...])`, which matches bands by wavelength"
+            )
+    if first.layout.stored and other.options != first.options:
+        raise StoreError(
+            f"the planes of {name} have another recipe than those of {first_name}: `from_store([...])` of both says where they differ"
         )
 
 

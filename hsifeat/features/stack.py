@@ -19,7 +19,6 @@ from hsifeat.features.open_features import open_features
 from hsifeat.formatting import format_count
 from hsifeat.scenes import Labels
 from hsifeat.store.plane_layout import PlaneSpec
-from hsifeat.store.recipe import PER_SCENE
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
 
@@ -149,10 +148,7 @@ class StackedFeatures(Features):
         of the stores in the stack, counted from 1. Its values are the recipes of the stores, without the fields that
         describe the scene.
         """
-        parts = {
-            str(number): {name: value for name, value in store.recipe.items() if name not in PER_SCENE}
-            for number, store in enumerate(self.stores, 1)
-        }
+        parts = {str(number): store.options for number, store in enumerate(self.stores, 1)}
         return {"scene": self.stores[0].recipe["scene"], "stores": parts}
 
     @cached_property

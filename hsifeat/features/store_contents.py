@@ -55,6 +55,11 @@ class StoreContents:
         """Scene, backbone and options of the extraction (the recipe of the store), as JSON values."""
         return self.store.manifest.recipe
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """Recipe without the parts that belong to a scene. It is equal for scenes that were extracted in the same way."""
+        return {name: value for name, value in self.recipe.items() if name not in PER_SCENE}
+
     def differences(self, recipe: dict[str, Any]) -> list[tuple[str, Any, Any]]:
         """Compare the recipe of this store with the recipe of another store.
 
@@ -71,11 +76,7 @@ class StoreContents:
         list of tuple
             One tuple per field that differs: its dotted name, its value in this recipe, and its value in the other recipe.
         """
-        own_options, other_options = (
-            {name: value for name, value in canonical.items() if name not in PER_SCENE}
-            for canonical in (self.recipe, recipe)
-        )
-        return differences(own_options, other_options)
+        return differences(self.options, {name: value for name, value in recipe.items() if name not in PER_SCENE})
 
     @property
     def is_context(self) -> bool:

@@ -10,6 +10,7 @@ from classifiers.layout import Layout
 from classifiers.model import Model
 from classifiers.predict import predict_map, write_scene_map
 from classifiers.table import PixelTable
+from hsifeat.errors import SceneError, StoreError
 from hsifeat.features.scene_features import SceneFeatures
 from hsifeat.features.scene_set import SceneSet
 from hsifeat.runtime.events import Note
@@ -59,6 +60,25 @@ def test_stores_get_the_notes_of_scenes(model, nm, part, tmp_path):
         said = [event.message for event in events if isinstance(event, Note)]
         assert len(said) == (part is not None), (run, said)
         assert part is None or part in said[0], (run, said)
+
+
+def test_joined_tables_have_the_same_bands():
+    def table(name, nm, **columns):
+        return PixelTable.from_store(SceneSet([spectra_of(name, nm)]), **columns)
+
+    first, near = table("a", NM), table("c", np.array(NM) + 1)
+    np.testing.assert_array_equal(PixelTable.concatenate([first, near]).X, np.concatenate([first.X, near.X]))
+    for columns in ({}, {"spectra": False, "window": 3}, {"spectra": False, "spectral_patch": 3}):
+        with pytest.raises(StoreError, match=r"b has its bands in another order than a: read both with `from_store\("):
+            PixelTable.concatenate([table("a", NM, **columns), table("b", NM[::-1], **columns)])
+    position = {"spectra": False, "position": True}
+    assert len(PixelTable.concatenate([table("a", NM, **position), table("b", NM[::-1], **position)])) == 24
+    with pytest.raises(SceneError, match="no band within 5 nm"):
+        PixelTable.concatenate([first, table("d", np.array(NM) + 400)])
+    with pytest.raises(StoreError, match="b has other columns than a"):
+        PixelTable.concatenate([first, table("b", NM, window=3)])
+    with pytest.raises(StoreError, match="no tables"):
+        PixelTable.concatenate([])
 
 
 def test_a_note_names_the_training_scene_if_its_wavelengths_were_corrected(model):

@@ -31,6 +31,7 @@ def test_scenes_contribute_rows_with_classes_matched_by_name(store_path, other_s
     assert [window.row for window in table.labels.windows] == [*table.scene_row_offsets]
     assert [part.names for part in table.labels.parts] == [("small",), ("second",)]
     assert len(np.unique(table.pixels)) == len(table) and table.scene_names == ("small", "second")
+    np.testing.assert_array_equal(PixelTable.concatenate([one, two]).y, table.y)
     half = table[::2]
     np.testing.assert_array_equal(half.labels.classes[half.coordinates], half.y)
 
@@ -66,6 +67,12 @@ def test_scenes_with_different_columns_or_classes_are_refused(
     for message, options in refused.items():
         with pytest.raises(HsifeatError, match=message):
             PixelTable.from_store([store_path, tmp_path / "shifted.zarr"], **options)
+    planes = {"planes": ["t0/mid_block"], "spectra": False}
+    tables = [PixelTable.from_store(location, **planes) for location in (store_path, tmp_path / "shifted.zarr")]
+    with pytest.raises(
+        StoreError, match=r"the planes of shifted have another recipe than those of small: `from_store\("
+    ):
+        PixelTable.concatenate(tables)
     with pytest.raises(StoreError, match="only stores of one scene can be stacked"):
         open_stack([store_path, other_scene])
 
