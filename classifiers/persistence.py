@@ -14,6 +14,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import os
 import platform
 import shutil
 from contextlib import suppress
@@ -48,7 +49,8 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
     head : Head
         A fitted head of a registered class.
     folder : str or Path
-        Folder to write. An existing model is replaced when the new model is complete.
+        Folder to write, or a link to it. An existing model is replaced when the new model is complete; other files in its
+        folder are kept.
     meta : dict
         Further JSON values to save with the head. [default: none]
 
@@ -72,6 +74,7 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
     if (folder.exists() or folder.is_symlink()) and not _is_model(folder):
         raise HeadError(f"{folder} exists and is not a model; choose another folder or remove it")
     check_output(folder, replaces=MANIFEST)
+    folder = folder.resolve()
     name = registered_name(head)
     params = head.get_params(deep=False)
     fitted = {key: value for key, value in vars(head).items() if key not in params}
@@ -264,6 +267,7 @@ def _write_atomically(folder: Path, files: dict[str, bytes]) -> None:
         if not folder.exists():
             new.rename(folder)
             return
+        _keep_other_files(folder, new)
         folder.rename(old)
         try:
             new.rename(folder)
@@ -273,6 +277,24 @@ def _write_atomically(folder: Path, files: dict[str, bytes]) -> None:
         shutil.rmtree(old)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _keep_other_files(model: Path, new: Path) -> None:
+    """Link or copy files that do not belong to a model into the folder that replaces it."""
+    for path in model.iterdir():
+        if path.name in (MANIFEST, STATE, WEIGHTS, BOOSTER):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, new / path.name, symlinks=True, copy_function=_link_or_copy)
+        else:
+            _link_or_copy(path, new / path.name)
+
+
+def _link_or_copy(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # The file system has no hard links.
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def _recover(folder: Path) -> None:

@@ -188,6 +188,27 @@ def test_a_frozen_model_predicts_as_when_it_was_saved(name):
     np.testing.assert_allclose(scores(head, X), frozen["predictions"][name]["scores"], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("linked", [True, False], ids=["link", "folder"])
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+def test_other_files_in_the_folder_of_a_model_are_kept(model, tmp_path, monkeypatch, linked, links):
+    (model / "maps").mkdir()
+    (model / "maps" / "a.txt").write_text("a map")
+    (model / "notes.txt").write_text("notes")
+    (model / "latest").symlink_to("maps/a.txt")
+    (model / "state.skops").touch()
+    target = tmp_path / "current"
+    target.symlink_to(model, target_is_directory=True)
+    if not links:
+        monkeypatch.setattr("classifiers.persistence.os.link", lambda *_, **__: Path("/nowhere").stat())
+    head = make_head("lda").fit([[0.0], [0.1], [5.0], [5.1]], [1, 1, 2, 2])
+    save_head(head, target if linked else model)
+    assert target.is_symlink() and load_head(target)[0].predict([[4.9]]).tolist() == [2]
+    files = {str(path.relative_to(model)) for path in model.rglob("*")}
+    assert files == {"model.json", "state.skops", "notes.txt", "maps", "maps/a.txt", "latest"}
+    assert (model / "notes.txt").read_text() == "notes" and (model / "latest").readlink() == Path("maps/a.txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["current", "model"]
+
+
 def test_a_replacement_that_was_killed_between_its_renames_loses_no_model(model, monkeypatch):
     """The old model is under a hidden name then; the next load gives it back, also after other writes into the folder."""
     X, y = labelled_rows()
