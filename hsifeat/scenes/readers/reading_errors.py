@@ -40,8 +40,9 @@ def reading_errors(path: Path) -> Iterator[None]:
                 "on a larger disk"
             ) from error
         # rasterio says "See previous exception for details" in place of GDAL's reason.
-        told = error.__cause__ or error if "See previous exception" in str(error) else error
-        reason = " ".join(str(told).split())[:_LONGEST_REASON] or type(error).__name__
+        # A variable must not hold an exception: the cycle with its traceback would keep the file open.
+        told = str(error.__cause__ or error if "See previous exception" in str(error) else error)
+        reason = " ".join(told.split())[:_LONGEST_REASON] or type(error).__name__
         kind = path.suffix.lower() or "readable"
         raise SceneError(
             f"{path} can't be read, it may be truncated, damaged or not a {kind} file: {reason}"
