@@ -367,11 +367,11 @@ class Features(StoreContents):
         return self._reader.to_dask(specs[0])
 
     def to_xarray(self) -> xarray.Dataset:
-        """Return the scene, its label maps and all complete planes as a lazy dataset.
+        """Return the scene with the selected bands, its label maps and all complete planes as a lazy dataset.
 
         Names and axes of the variables are documented in `hsifeat.features.xarray_view.to_xarray`.
         """
-        return xarray_view.to_xarray(self.store, self.planes, self._reader.coordinates(self.planes))
+        return xarray_view.to_xarray(self.store, self.planes, self._reader.coordinates(self.planes), self.bands)
 
     @cached_property
     def _reader(self) -> PlaneReader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +32,10 @@ def to_dask(array: zarr.Array[Any]) -> dask.array.Array:
 
 
 def to_xarray(
-    store: Store, planes: Iterable[PlaneSpec], plane_coordinates: Mapping[str, xarray.Variable]
+    store: Store,
+    planes: Iterable[PlaneSpec],
+    plane_coordinates: Mapping[str, xarray.Variable],
+    bands: Sequence[int] | None = None,
 ) -> xarray.Dataset:
     """Open a store as an xarray dataset of lazy variables, with one dask task per shard.
 
@@ -44,6 +47,8 @@ def to_xarray(
         Planes to include.
     plane_coordinates : mapping of str to xarray.Variable
         Coordinates of the axes of the planes.
+    bands : sequence of int, optional
+        Indices of the bands to include, in this order. [default: all]
 
     Returns
     -------
@@ -98,7 +103,8 @@ def to_xarray(
         mapping = grid_mapping_name(variable.attrs.get("stride", 1))
         if mapping in coordinates and str(variable.dims[0]).startswith("y"):
             variable.attrs["grid_mapping"] = mapping
-    return xarray.Dataset(variables, coordinates, _attributes(store.manifest))
+    dataset = xarray.Dataset(variables, coordinates, _attributes(store.manifest))
+    return dataset if bands is None else dataset.isel(band=list(bands))
 
 
 def _variable(array: zarr.Array[Any], dims: tuple[str, ...], attributes: dict[str, Any]) -> xarray.Variable:

@@ -71,6 +71,14 @@ def test_values_are_those_of_the_raw_arrays(ds, raw):
         np.testing.assert_array_equal(ds[variable][5:9, 2].to_numpy(), array[5:9, 2])
 
 
+def test_selected_bands_are_those_of_the_raw_arrays(features, raw, scene):
+    ds = features.with_bands([4, 1, 0, 7]).with_bands([3, 0, 0]).to_xarray()
+    np.testing.assert_array_equal(ds.spectra.to_numpy(), raw["scene/cube"][:][..., [7, 4, 4]])
+    np.testing.assert_allclose(ds.wavelength, scene.wavelengths_nm[[7, 4, 4]])
+    assert ds.spectra.chunks[:2] == features.to_xarray().spectra.chunks[:2]
+    np.testing.assert_array_equal(ds.t0_mid_block.to_numpy(), raw["planes/t0000/mid_block"][:])
+
+
 def test_the_mean_spectrum_of_a_class_is_that_of_its_valid_pixels(scene, tmp_path):
     cube = scene.cube[:].astype(np.float32)
     cube[10:20, 5:30] = -9999
