@@ -20,7 +20,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifiers.blas_memory import hold_blas_memory
 from classifiers.heads.parameters import check_params
-from classifiers.heads.row_checks import check_magnitude, check_variation, checked_positions, checked_weights
+from classifiers.heads.row_checks import (
+    check_magnitude,
+    check_unmasked,
+    check_variation,
+    checked_positions,
+    checked_weights,
+)
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
 from hsifeat.formatting import format_count
@@ -162,7 +168,7 @@ class Head(ClassifierMixin, BaseEstimator):
         Raises
         ------
         HeadError
-            If a value in `X` is not finite or above 1e18. If `X` has more or fewer columns than the layout, or all columns are constant. If
+            If a value in `X` is not finite, above 1e18 or masked. If `X` has more or fewer columns than the layout, or all columns are constant. If
             `y` has fewer than two classes. If a parameter is out of range.
         """
         return self._fit_checked(X, y, unlabelled=unlabelled, positions=positions)
@@ -194,6 +200,7 @@ class Head(ClassifierMixin, BaseEstimator):
     ) -> Self:
         hold_blas_memory()
         check_params(type(self).__name__, type(self), self.get_params(deep=False))
+        check_unmasked(y=y, sample_weight=sample_weight, positions=positions)
         rows, labels = self._checked(X, y, reset=True)
         weight, places = None, checked_positions(positions, rows)
         if sample_weight is not None:
@@ -265,6 +272,7 @@ class Head(ClassifierMixin, BaseEstimator):
         """Predict the class codes (n,) of validated rows (n, D)."""
 
     def _checked(self, X: Any, y: Any = "no_validation", *, reset: bool = False) -> Any:
+        check_unmasked(X=X)
         if hasattr(X, "ndim"):
             if X.ndim == 1:
                 raise HeadError(

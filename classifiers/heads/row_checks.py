@@ -21,6 +21,16 @@ class ConstantFeaturesError(HeadError):
     """Raised when no feature of the training rows varies, so that a head can learn nothing from them."""
 
 
+def check_unmasked(**arrays: object) -> None:
+    """Raise `HeadError` if an array has masked values, which scikit-learn would use like all others."""
+    for name, values in arrays.items():
+        if np.ma.is_masked(values):
+            raise HeadError(
+                f"{name} has masked values, which heads do not leave out: leave out their rows in X and y, such as those where "
+                f"np.ma.getmaskarray({name}) is True"
+            )
+
+
 def checked_positions(positions: ArrayLike | None, rows: NDArray[np.floating]) -> NDArray[np.int64] | None:
     """Return positions of table rows as an (n, 2) int64 array.
 

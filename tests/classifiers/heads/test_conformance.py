@@ -371,6 +371,23 @@ def test_a_mean_of_no_data_values_is_not_called_the_no_data_value(column, said, 
     assert said in str(error.value) and unsaid not in str(error.value)
 
 
+def test_masked_values_are_refused():
+    X, y = toy()
+    weight = np.where(y == 3, 2.0, 1.0)
+    head = make_head("svm")
+    for name, arguments in (
+        ("X", {"X": np.ma.masked_less(X, -1), "y": y}),
+        ("y", {"X": X, "y": np.ma.masked_equal(y, 3)}),
+        ("sample_weight", {"X": X, "y": y, "sample_weight": np.ma.masked_equal(weight, 2)}),
+        ("X", {"X": X, "y": y, "unlabelled": np.ma.masked_less(X, -1)}),
+    ):
+        with pytest.raises(HeadError, match=f"^{name} has masked values, which heads do not leave out"):
+            head.fit(**arguments)
+    np.testing.assert_array_equal(
+        head.fit(np.ma.array(X), y).predict(np.ma.array(X)), make_head("svm").fit(X, y).predict(X)
+    )
+
+
 @pytest.mark.parametrize("name", WEIGHING)
 def test_invalid_weights_are_refused(name):
     X, y = toy()
