@@ -20,7 +20,7 @@ from classifiers.smoothing import SceneGuide, SmoothingRule, check_memory, smoot
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
-from hsifeat.types import Window, windows
+from hsifeat.types import Window, as_int, windows
 
 # Largest table of one block, in bytes.
 MAX_BLOCK_BYTES = 2**27
@@ -106,8 +106,8 @@ def predict_blocks(
     """
     rows, cols, _ = features.shape
     side_px = block_side_px(_layout_of(head)) if block_px is None else block_px
-    if side_px < 1:
-        raise HeadError(f"the side of a block must be at least 1 pixel; found {side_px}")
+    if (as_int(side_px) or 0) < 1:
+        raise HeadError(f"the side of a block is a whole number of at least 1 pixel; found {side_px!r:.60}")
     places = list(windows(rows, cols, side_px))
     listen(Started("map", rows * cols, "pixels"))
     done_px = 0

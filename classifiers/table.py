@@ -22,10 +22,11 @@ from classifiers.multi_scene import (
 )
 from classifiers.scene_sample import SceneSample
 from classifiers.splits import SplitCV, parse_split
-from hsifeat.errors import StoreError
+from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes
 from hsifeat.features.stack import StoreLike
+from hsifeat.formatting import format_value
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.scenes import Labels
 from hsifeat.scenes.band_matching import match_bands
@@ -273,6 +274,12 @@ class PixelTable:
 
     def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.integer] | slice) -> PixelTable:
         """Return a table with some rows only. `rows` is a mask, an array of indices or a slice."""
+        if isinstance(rows, tuple) or not (
+            isinstance(rows, slice) or (np.ndim(rows) == 1 and not np.ma.is_masked(rows))
+        ):
+            raise HsifeatError(
+                f"rows of a table are a mask, an array of indices or a slice; found {format_value(rows)}"
+            )
         return replace(
             self,
             X=self.X[rows],

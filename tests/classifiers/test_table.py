@@ -9,7 +9,7 @@ import hsifeat
 from classifiers.columns import read_columns
 from classifiers.splits import layout_footprints
 from classifiers.table import PixelTable
-from hsifeat.errors import SceneError, StoreError
+from hsifeat.errors import HsifeatError, SceneError, StoreError
 from hsifeat.features.stack import open_stack
 from hsifeat.scenes import Labels
 
@@ -95,6 +95,16 @@ def test_stores_of_one_scene_contribute_columns_side_by_side(store_path, other_r
         PixelTable.from_store([store_path, other_recipe], planes=["t0/mid_block"])
     with pytest.raises(StoreError, match="combines several stores, but a dataset can show only one"):
         together.to_xarray()
+
+
+@pytest.mark.parametrize(
+    "rows", [3, None, np.int64(3), (0, slice(3)), np.ones((2, 2), bool), np.ma.masked_equal([0, 1], 1)]
+)
+def test_what_selects_no_rows_is_refused(store_path, rows):
+    table = PixelTable.from_store(store_path, planes=[])
+    with pytest.raises(HsifeatError, match="^rows of a table are a mask, an array of indices or a slice; found "):
+        table[rows]
+    assert len(table[[]].X) == len(table[:0].y) == 0
 
 
 def test_row_selection_applies_to_every_array(store_path):
