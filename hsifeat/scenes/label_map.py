@@ -14,7 +14,7 @@ from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import count_values
 from hsifeat.scenes.scene_checks import as_texts, check_type
-from hsifeat.types import Window
+from hsifeat.types import Window, as_int
 
 LARGEST_CLASS = 2**31 - 1
 """Largest class number that files of maps and tables can store."""
@@ -138,6 +138,10 @@ class Labels:
             check_type(texts, dict, f"{what}: {attribute} must be a dict by class number, such as {{1: …}}")
             for key in texts:
                 check_type(key, int | np.integer, f"{what}: the key {key!r} of {attribute} must be a class number")
+                if not 1 <= key <= LARGEST_CLASS:
+                    raise SceneError(
+                        f"{what}: class numbers are 1 to {LARGEST_CLASS}, and 0 is unlabelled; found the key {key} of {attribute}"
+                    )
         for text in self.class_names.values():
             check_type(text, str, f"{what}: the class name {text!r} must be a text")
         check_type(self.georeference, Georeference | None, f"{what}: georeference must be a Georeference or None")
@@ -171,11 +175,11 @@ class Labels:
         >>> Labels("roads", np.array([[0, 1]]), {1: "road"}).with_background(2).class_names
         {1: 'road', 2: 'background'}
         """
-        if number in self.counts or not 1 <= number <= LARGEST_CLASS:
+        if as_int(number) is None or number in self.counts or not 1 <= number <= LARGEST_CLASS:
             taken = ", ".join(map(str, self.counts))
             raise SceneError(
                 f"the background class of the labels {self.name!r} must be a number from 1 to {LARGEST_CLASS} other than {taken}, the "
-                f"classes of the map; found {number}"
+                f"classes of the map; found {number!r}"
             )
         dtype = np.promote_types(self.classes.dtype, np.min_scalar_type(number))
         classes = np.where(self.classes == 0, dtype.type(number), self.classes.astype(dtype))

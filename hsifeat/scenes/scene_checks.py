@@ -66,7 +66,7 @@ def as_lengths(values: object, bands: int, what: str) -> NDArray[np.float64] | N
         lengths = np.asarray(values)
     except ValueError:  # lists of different lengths
         lengths = np.empty((0, 0))
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iuf":
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iuf" or isinstance(values, np.ma.MaskedArray):
         raise SceneError(f"{what} must be one number per band; found {values!r:.60}")
     if len(lengths) != bands:
         raise SceneError(f"{what}: {len(lengths)} values for {bands} bands: give one per band")

@@ -87,6 +87,7 @@ def test_nodata_values_of_other_types_are_refused(values):
         ("wavelengths_nm", ["a", "b", "c"], "x: wavelengths_nm must be one number per band"),
         ("wavelengths_nm", [500, np.nan, 700], "x: wavelengths_nm must be positive numbers"),
         ("fwhm_nm", [10, 0, 10], "x: fwhm_nm must be positive numbers; found 0 to 10"),
+        ("wavelengths_nm", np.ma.masked_equal([500, 600, 700], 600), "x: wavelengths_nm must be one number per band"),
         ("fwhm_nm", 10.0, "x: fwhm_nm must be one number per band"),
         ("band_names", "abc", "x: band_names must be a tuple of texts; found 'abc'"),
         ("band_names", ("a", "b"), "x: 2 band_names for 3 bands: give one per band"),
@@ -132,6 +133,13 @@ def test_attributes_of_other_types_and_lengths_are_refused(attribute, value, mes
         ("classes", np.array([[0.0, 1.0]]), "must be a 2-D array of integers"),
         ("class_names", ["corn"], "class_names must be a dict by class number"),
         ("class_names", {"1": "corn"}, "the key '1' of class_names must be a class number; found str"),
+        (
+            "class_names",
+            {0: "soil"},
+            "class numbers are 1 to 2147483647, and 0 is unlabelled; found the key 0 of class_names",
+        ),
+        ("class_names", {-1: "soil"}, "found the key -1 of class_names"),
+        ("class_colours", {2**31: "#ffffff"}, "found the key 2147483648 of class_colours"),
         ("class_names", {1: 2}, "the class name 2 must be a text"),
         ("class_colours", {"1": "#ffffff"}, "the key '1' of class_colours must be a class number"),
         ("georeference", NORTH_UP, "georeference must be a Georeference or None; found Affine"),
@@ -141,6 +149,12 @@ def test_attributes_of_other_types_and_lengths_are_refused(attribute, value, mes
 def test_attributes_of_labels_of_other_types_are_refused(attribute, value, message):
     with pytest.raises(SceneError, match=message):
         Labels(**{"name": "x", "classes": np.array([[0, 1]]), attribute: value})
+
+
+@pytest.mark.parametrize("number", ["3", None, 2.0, True, 1, 0])
+def test_a_background_class_is_a_new_class_number(number):
+    with pytest.raises(SceneError, match=f"must be a number from 1 to 2147483647 other than 1, .*; found {number!r}$"):
+        Labels("x", np.array([[0, 1]])).with_background(number)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def composed(name: str) -> str:
 
 
 def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple[dict[int, str], tuple[str, ...]]:
-    """Remove the name of class 0, because 0 means unlabelled. Return the other class names, and a tuple of notes.
+    """Remove the name of class 0, because 0 means unlabelled. Return the names of positive classes, and a tuple of notes.
 
     If `classes` contains zeros, a note reports the removed name. There is no note if the name of class 0 means unlabelled,
     as ``Unclassified`` does.
@@ -159,7 +159,7 @@ def drop_zero(class_names: dict[int, str], classes: Classes, name: str) -> tuple
     >>> drop_zero({0: "Unclassified", 1: "wheat"}, np.array([[0, 1]], np.uint8), "gt")[1]
     ()
     """
-    others = {number: composed(text) for number, text in class_names.items() if number != 0}
+    others = {number: composed(text) for number, text in class_names.items() if number > 0}
     zero_name = class_names.get(0, "").strip()
     if re.sub(r"[\W_\d]", "", zero_name.lower()) in _UNLABELLED_NAMES or classes.all():
         return others, ()

@@ -107,4 +107,5 @@ def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> L
         classes, georeference = aligned, scene.georeference
     # The name of a variable in an HDF5 file may be a path.
     name = (variable or "").rpartition("/")[2] or Path(path.name.removesuffix(".gz")).stem
-    return Labels(safe_label_name(name), classes, class_names, raster.class_colours, notes, georeference)
+    class_colours = {number: colour for number, colour in raster.class_colours.items() if number > 0}
+    return Labels(safe_label_name(name), classes, class_names, class_colours, notes, georeference)
