@@ -28,12 +28,15 @@ def remove_store(location: Location) -> int:
         did not write.
     """
     _check_removable(location)
-    key = next((entry.key for entry in catalogue.entries() if entry.path == location.identity), "")
+    entries = catalogue.entries()
+    key = next((entry.key for entry in entries if entry.path == location.identity), "")
+    if any(entry.key == key and entry.path != location.identity for entry in entries):
+        key = ""  # Another store shares the samples.
     with exclusive_lock(location):
         size_bytes = store_bytes(location, key)
         # If the location is a link, delete the store that the link refers to.
         as_location(location.identity).clear()
-        if key and not any(entry.key == key for entry in catalogue.entries()):
+        if key:
             shutil.rmtree(samples_folder(key), ignore_errors=True)
         catalogue.remove_entry(location)
     return size_bytes

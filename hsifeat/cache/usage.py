@@ -26,7 +26,8 @@ class StoreUsage:
     entry : CatalogueEntry
         Entry of the store in the catalogue.
     size_bytes : int
-        Total size of the store's files and of its cached samples.
+        Total size of the store's files and of its cached samples. Stores with one key share their samples, which count for the
+        store used last.
     planes, unfinished : int
         Number of complete planes, and of unfinished planes.
     state : str
@@ -57,14 +58,15 @@ def list_usage(entries: Iterable[CatalogueEntry] | None = None) -> list[StoreUsa
     entries : iterable of CatalogueEntry, optional
         The stores. [default: all stores in the catalogue]
     """
-    listed = catalogue.entries() if entries is None else entries
-    return [_usage(entry) for entry in sorted(listed, key=lambda entry: -entry.used)]
+    listed = sorted(catalogue.entries() if entries is None else entries, key=lambda entry: -entry.used)
+    with_samples = {entry.key: entry for entry in reversed(listed)}
+    return [_usage(entry, has_samples=with_samples[entry.key] is entry) for entry in listed]
 
 
-def _usage(entry: CatalogueEntry) -> StoreUsage:
+def _usage(entry: CatalogueEntry, *, has_samples: bool) -> StoreUsage:
     size = planes = unfinished = 0
     try:
-        size = store_bytes(entry.location, entry.key)
+        size = store_bytes(entry.location, entry.key if has_samples else "")
         store = Store.open(entry.location)
         planes = sum(store.is_complete(plane.id) for plane in store.planes)
         unfinished = len(store.planes) - planes

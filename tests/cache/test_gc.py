@@ -11,6 +11,7 @@ from hsifeat.cache.gc import collect_garbage, remove_store
 from hsifeat.errors import StoreError
 from hsifeat.files import cache_folder, temporary_path
 from hsifeat.store.location import as_location
+from hsifeat.store.read_cache import samples_folder
 from tests.helpers.cached_stores import names, on_disk, snapshot
 from tests.helpers.store_users import kill, process, read, write
 
@@ -29,6 +30,17 @@ def test_gc_deletes_what_was_used_least_recently_and_stops_at_the_limit(three):
     assert names(cache_folder()) == []
     assert names(cache_folder().parent) == ["mine.zarr"], "a store outside the cache folder is never touched"
     assert [entry.name for entry in catalogue.entries()] == ["mine"]
+
+
+def test_samples_that_stores_of_one_key_share_count_once(three):
+    stores = 3 * on_disk(three[0])
+    samples = samples_folder(catalogue.entries()[0].key)
+    samples.mkdir(parents=True)
+    (samples / "x.f4").write_bytes(bytes(10**6))
+    shutil.rmtree(cache_folder().parent / "mine.zarr")
+    assert collect_garbage(stores + 10**6, on_remove=pytest.fail) == (stores + 10**6, [])
+    assert [remove_store(as_location(path)) for path in three] == [stores // 3, stores // 3, stores // 3 + 10**6]
+    assert not samples.exists()
 
 
 def files_of_stores_and_catalogue():
