@@ -134,7 +134,10 @@ class StoreContents:
 
     @property
     def label_maps(self) -> Mapping[str, Labels]:
-        """Label maps of the scene. The keys are their names."""
+        """Label maps of the scene. The keys are their names.
+
+        A map that was read stays as it is if another extraction replaces it. Open the store again to use the new map.
+        """
         return self.scene.labels
 
     def labels(self, name: str | None = None) -> Labels:

@@ -18,7 +18,15 @@ from zarr.storage import WrapperStore
 
 from hsifeat.errors import StoreError
 from hsifeat.store import replacement, timings, write_token
-from hsifeat.store.keys import PROGRESS, is_checksum_key, is_unit_file, plane_of, record_of_shard, records_key
+from hsifeat.store.keys import (
+    PROGRESS,
+    is_checksum_key,
+    is_unit_file,
+    label_map_of,
+    plane_of,
+    record_of_shard,
+    records_key,
+)
 from hsifeat.store.location import Location, repair_advice
 from hsifeat.store.plane_layout import DIGEST_BYTES
 from hsifeat.store.shard_tags import TAG_BYTES, shard_tags, split_tags
@@ -139,6 +147,9 @@ class ChecksumReader(WrapperStore[Any]):
         self.location, self.checksums, self.replacement_check = location, checksums, check
         # Joined tags of shards by key of the progress record. They are kept when a record is read.
         self._tags: dict[str, bytes] = {}
+        # Label maps of which values were read, and the checksums of label maps that were replaced before.
+        self._read_maps: set[str] = set()
+        self._replaced_maps: dict[str, dict[str, str]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_tags": {}}
@@ -153,11 +164,10 @@ class ChecksumReader(WrapperStore[Any]):
         ------
         StoreError
             If a file that is read as a whole does not match its checksum. If a shard is truncated or belongs to another
-            unit. If a file that ``checksums.json`` lists is missing. If another store has replaced the store.
+            unit. If a file that ``checksums.json`` lists is missing. If another store has replaced the store. If another label
+            map has replaced the map of which a part was read before.
         """
-        content: Buffer | None = await super().get(key, prototype, byte_range)
-        if self.replacement_check is not None:
-            self.replacement_check.check()
+        content = await self._get(key, prototype, byte_range)
         if not has_checksum(key):
             if record := record_of_shard(key):
                 tags = self._tags.get(record)
@@ -166,11 +176,12 @@ class ChecksumReader(WrapperStore[Any]):
             elif is_unit_file(key):
                 self._keep_tags(key, content)
             return content
+        if label_map := label_map_of(key):
+            await self._check_label_file(label_map, key, content)
+            return content
         if _matches(content, self.checksums.get(key), whole=byte_range is None):
             return content
-        # Another process may have replaced the file since the checksums were read.
-        newest = await super().get(FILE, default_buffer_prototype())
-        current = (decode(newest.to_bytes()) if newest is not None else None) or self.checksums
+        current = await self._current_checksums()
         if _matches(content, current.get(key), whole=byte_range is None):
             return content
         if key in COPY_OF:
@@ -178,6 +189,39 @@ class ChecksumReader(WrapperStore[Any]):
             if copy is not None and _matches(copy, current.get(key), whole=byte_range is None):
                 return copy
         raise self._damage_error(key, "is missing" if content is None else "was changed")
+
+    async def _get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None) -> Buffer | None:
+        """Read a file, or a range of its bytes, and check that it belongs to the store that was opened."""
+        content: Buffer | None = await super().get(key, prototype, byte_range)
+        if self.replacement_check is not None:
+            self.replacement_check.check()
+        return content
+
+    async def _current_checksums(self) -> dict[str, str]:
+        """Read the checksums again, as another process may have replaced a file since they were read."""
+        newest: Buffer | None = await super().get(FILE, default_buffer_prototype())
+        return (decode(newest.to_bytes()) if newest is not None else None) or self.checksums
+
+    async def _check_label_file(self, name: str, key: str, content: Buffer | None) -> None:
+        """Raise `StoreError` if a file of the label map `name` is damaged, or belongs to a newer map than a file that was read.
+
+        If nothing of a replaced map was read before, the new map is read. `content` is the whole file `key`, or None if there is
+        no such file, as for a chunk without labels.
+        """
+        metadata = f"scene/labels/{name}/zarr.json"
+        listed = self._replaced_maps.get(name, self.checksums)
+        if not (_matches(content, listed.get(key), whole=True) and (content is None or key in listed)):
+            current = await self._current_checksums()
+            if not _matches(content, current.get(key), whole=True):
+                raise self._damage_error(key, "is missing" if content is None else "was changed")
+            has_old_metadata = key != metadata and listed.get(metadata) != current.get(metadata)
+            if name in self._read_maps or has_old_metadata or metadata not in current:
+                raise StoreError(
+                    f"{self.location}: the label map {name!r} was replaced since it was read: open the store again to use the new map"
+                )
+            self._replaced_maps[name] = current
+        if key != metadata:
+            self._read_maps.add(name)
 
     async def _check_shard(self, key: str, record: str, content: Buffer | None, *, whole: bool) -> None:
         """Raise `StoreError` if the shard `key` is damaged or missing.

@@ -24,6 +24,7 @@ _STORE_FILE = re.compile(
 
 
 _PLANE_FILE = re.compile(r"(planes|progress)/t(?P<t>\d{4,9})/(?P<layer>(?!\.{1,2}/)[\w.\-]+)/")
+_LABELS_FILE = re.compile(r"scene/labels/([^/]+)/")
 _UNIT_FILE = re.compile(r"(planes|progress)/(t\d{4,9}/(?!\.{1,2}/)[\w.\-]+/c/\d{1,9}/\d{1,9}/0)")
 _RECORDS = re.compile(r"progress/t\d{4,9}/[\w.\-]+/c")
 
@@ -56,6 +57,16 @@ def plane_of(key: str) -> PlaneId | None:
     """
     match = _PLANE_FILE.match(key)
     return PlaneId(int(match["t"]), match["layer"]) if match else None
+
+
+def label_map_of(key: str) -> str | None:
+    """Return the name of the label map to which the file with the key `key` belongs; None if it belongs to no label map.
+
+    >>> label_map_of("scene/labels/fields/c/0/0")
+    'fields'
+    """
+    match = _LABELS_FILE.match(key)
+    return match[1] if match else None
 
 
 def record_of_shard(key: str) -> str | None:

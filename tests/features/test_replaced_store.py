@@ -82,3 +82,17 @@ def test_a_store_that_grows_or_comes_back_stays_readable(path):
     np.testing.assert_array_equal(features.sample([5], [5]), values)
     (path / "zarr.json").unlink()  # its copy has the key
     np.testing.assert_array_equal(features.sample([5], [5]), values)
+
+
+def test_a_dataset_of_a_replaced_label_map_says_so(path):
+    features, unread = open_features(path), open_features(path)
+    former, new = features.labels(), Labels("gt", np.ones((20, 16), int))
+    extract(
+        Scene("fields", scene_of(1).cube, labels={"gt": new}),
+        out=path, backbone="context", layers=["mean-3"], projection="pca:2",
+    )  # fmt: skip
+    assert features.labels() is former
+    with pytest.raises(StoreError, match="the label map 'gt' was replaced since it was read: open the store again"):
+        pytest.fail(str(features.to_xarray().labels_gt.values))
+    np.testing.assert_array_equal(unread.labels().classes, 1)
+    np.testing.assert_array_equal(unread.to_xarray().labels_gt, 1)

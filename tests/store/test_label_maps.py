@@ -28,6 +28,33 @@ def test_maps_are_added_and_replaced(small_store, tmp_path):
         small_store.label_array("soil")
 
 
+@pytest.mark.parametrize(
+    ("former", "new", "decodes"),
+    [((1, np.uint8), (2, np.uint8), True), ((1, np.uint8), (0, np.uint8), True), ((0, np.uint8), (1, np.uint8), True),
+     ((1, np.uint8), (2, np.int16), False), ((1, np.uint8), (0, np.int16), False)],
+)  # fmt: skip
+def test_a_map_is_never_read_in_two_states(small_store, former, new, decodes):
+    """Chunks without labels have no file. The metadata of two maps of one type are equal."""
+    shape = ROWS, COLS
+    small_store.add_labels("fields", np.full(shape, *former), {})
+    read, started, unread = (Store.open(small_store.location) for _ in range(3))
+    np.testing.assert_array_equal(read.label_classes("fields"), former[0])
+    array = started.label_array("fields")
+    small_store.add_labels("fields", np.full(shape, *new), {})
+    with pytest.raises(StoreError, match="the label map 'fields' was replaced since it was read: open the store again"):
+        read.label_classes("fields")
+    if decodes:
+        np.testing.assert_array_equal(array[:], new[0])
+    else:
+        with pytest.raises(StoreError, match="the label map 'fields' was replaced"):
+            array[:]
+    for _ in range(2):
+        np.testing.assert_array_equal(unread.label_classes("fields"), new[0])
+    small_store.add_labels("fields", np.full(shape, *former), {})
+    with pytest.raises(StoreError, match="the label map 'fields' was replaced"):
+        unread.label_classes("fields")
+
+
 def test_an_interrupted_replacement_leaves_no_map(small_store, monkeypatch):
     small_store.add_labels("fields", np.ones((ROWS, COLS), np.uint8), {})
 
