@@ -41,7 +41,7 @@ def as_longitudes_and_latitudes(frame: GeoDataFrame, pixel: float, name: str) ->
         If the CRS is local, so that its places on the Earth are unknown.
         If a vertex lies off the map that the CRS makes of the Earth. If the bounding box of a polygon contains a pole, or if a
         polygon spans more than 180 degrees of longitude. Neither of these two is an error in a geographic CRS or a cylindrical
-        projection.
+        projection. If edges of a polygon cross.
     """
     import shapely
 
@@ -56,13 +56,15 @@ def as_longitudes_and_latitudes(frame: GeoDataFrame, pixel: float, name: str) ->
     growth = 0.0 if turn is None else (points[:, 0] - points[first, 0]) * (360 / turn)
     lon = unwrap(lon, lon[first] + growth - 180, 360)
     shapes = shapely.set_coordinates(shapes, np.column_stack((lon, lat)))
-    # Straight edges between the vertices cross where the true edges are strongly curved.
-    refused = find_jumps(shapes, 360) | ~shapely.is_valid(shapes)
+    around = find_jumps(shapes, 360)
     if turn is None:
-        refused |= _hold_poles(frame)
-    if refused.any():
-        at = np.flatnonzero(refused)[0]
+        around |= _hold_poles(frame)
+    if around.any():
+        at = np.flatnonzero(around)[0]
         raise _refusal(frame, at, name, "lies around a pole or beside it, or at more than half of all longitudes")
+    # Straight edges between the vertices cross where the true edges are strongly curved.
+    if len(crossing := np.flatnonzero(~shapely.is_valid(shapes))):
+        raise _refusal(frame, crossing[0], name, "has edges that cross if they are straight in longitude and latitude")
     shapes = clip_shapes(repeat_shapes(shapes, 360, _WORLD), _WORLD)
     # Slivers beside the meridian would become lines when they are rounded in another way.
     shapes = shapely.orient_polygons(shapely.set_precision(shapes, _PRECISION))

@@ -14,6 +14,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from classifiers.labelling.edit_log import LabelEdit
+from classifiers.labelling.geojson_polygons import as_longitudes_and_latitudes
 from classifiers.labelling.label_files import export_labels, import_labels
 from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.errors import SceneError
@@ -169,6 +170,18 @@ def test_geojson_around_a_pole_is_refused(tmp_path):
     labels = Labels("ice", np.pad([[1]], ((0, 29), (0, 39))), {1: "firn"}, georeference=georeference)
     export_labels(labels, tmp_path / "x.geojson")
     np.testing.assert_array_equal(open_labels(tmp_path / "x.geojson:number", labels).classes, labels.classes)
+
+
+def test_edges_that_cross_in_longitude_and_latitude_are_not_called_a_pole():
+    import geopandas
+    import shapely
+
+    # Its upper edge is an arch of 5 km in longitude and latitude, and its notch ends 1 km below that edge.
+    notched = [(250e3, 5e6), (750e3, 5e6), (750e3, 4.99e6), (500e3, 4.999e6), (250e3, 4.99e6)]
+    frame = geopandas.GeoDataFrame({"class": ["oak"]}, geometry=[shapely.Polygon(notched)], crs=32632)
+    with pytest.raises(SceneError, match=r"x\.geojson: a polygon of the class 'oak' has edges that cross if"):
+        as_longitudes_and_latitudes(frame, 1e6, "x.geojson")
+    as_longitudes_and_latitudes(frame, 1e4, "x.geojson")
 
 
 @pytest.mark.parametrize(
