@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,14 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import ProjectionError, error_summary, raise_resource_error
 from hsifeat.files import open_safetensors
-from hsifeat.formatting import format_count
+from hsifeat.formatting import format_count, format_value
 from hsifeat.projection.image import SpectralImage
+from hsifeat.scenes.scene_checks import as_lengths
 
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """A fitted map from bands to channels; see `fit_projection`.
+    """A fitted map from bands to channels; see `fit_projection`. Arrays are copied, and the copies can't be changed.
 
     Attributes
     ----------
@@ -42,6 +44,13 @@ class Projection:
     wavelengths_nm : (bands,) float64 array or None
         Centre wavelengths of the input bands in nm, if known. An extraction selects the bands of a scene at these wavelengths.
 
+    Raises
+    ------
+    ProjectionError
+        If a value has another type or shape, or is not finite.
+    SceneError
+        If the wavelengths are not one positive number per band.
+
     Examples
     --------
     >>> import numpy as np
@@ -58,6 +67,33 @@ class Projection:
     gamma: float = 1.0
     notes: tuple[str, ...] = ()
     wavelengths_nm: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        weights, offset = (_float32(getattr(self, name), name, axes) for name, axes in (("weights", 2), ("offset", 1)))
+        if len(offset) != weights.shape[1]:
+            raise ProjectionError(
+                f"weights of shape {weights.shape} need an offset of shape ({weights.shape[1]},); found {offset.shape}"
+            )
+        if not isinstance(self.spec, str) or not isinstance(self.clip, bool | np.bool_):
+            raise ProjectionError(
+                f"spec is a text, and clip True or False; found {self.spec!r:.60} and {self.clip!r:.60}"
+            )
+        if isinstance(self.gamma, bool) or not isinstance(self.gamma, Real) or not 0 < self.gamma < np.inf:
+            raise ProjectionError(f"gamma is a positive number; found {format_value(self.gamma)}")
+        nm = as_lengths(self.wavelengths_nm, len(weights), "wavelengths_nm")
+        nm = None if nm is None else nm.copy()
+        for array in (weights, offset, nm):
+            if array is not None:
+                array.flags.writeable = False  # the digest is computed once
+        own = {
+            "weights": weights,
+            "offset": offset,
+            "wavelengths_nm": nm,
+            "clip": bool(self.clip),
+            "gamma": float(self.gamma),
+        }
+        for name, value in own.items():
+            object.__setattr__(self, name, value)
 
     @property
     def black(self) -> float:
@@ -146,17 +182,25 @@ class Projection:
                 weights, offset = file.get_tensor("weights"), file.get_tensor("offset")
                 nm = file.get_tensor("wavelengths_nm") if "wavelengths_nm" in file.keys() else None  # noqa: SIM118  # no dict
                 spec, clip, gamma = facts["spec"], facts["clip"], float(facts["gamma"])
-                if not isinstance(spec, str) or not isinstance(clip, bool):
-                    raise ValueError(f"spec {spec!r}, clip {clip!r}")  # noqa: TRY301, TRY004
-                if weights.ndim != 2 or offset.shape != weights.shape[1:] or not 0 < gamma < np.inf:
-                    raise ValueError(f"weights of shape {weights.shape}, offset of shape {offset.shape}, gamma {gamma}")  # noqa: TRY301
-                if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in (weights, offset)):
-                    raise ValueError("the numbers are not finite float32 values")  # noqa: TRY301
-                if nm is not None and (
-                    nm.shape != weights.shape[:1] or nm.dtype != np.float64 or not np.isfinite(nm).all()
-                ):
-                    raise ValueError(f"wavelengths of shape {nm.shape} for {len(weights)} bands")  # noqa: TRY301
+                if {array.dtype for array in (weights, offset)} != {np.dtype(np.float32)}:
+                    raise ValueError("the numbers are not float32 values")  # noqa: TRY301
                 return cls(spec, weights, offset, clip, gamma, wavelengths_nm=nm)
         except Exception as error:  # damaged files raise errors of many classes
             raise_resource_error(error)
             raise ProjectionError(f"{path} is not a projection that hsifeat wrote: {error_summary(error)}") from error
+
+
+def _float32(values: object, name: str, axes: int) -> NDArray[np.float32]:
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of different lengths
+        array = np.empty(0, object)
+    if array.ndim != axes or array.dtype.kind not in "iuf":
+        raise ProjectionError(
+            f"{name} must be an array of numbers with {axes} {'axis' if axes == 1 else 'axes'}; found {format_value(values)}"
+        )
+    with np.errstate(over="ignore"):
+        array = np.array(array, np.float32, order="C")
+    if not np.isfinite(array).all():
+        raise ProjectionError(f"{name} must be finite numbers of float32")
+    return array

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from hsifeat.errors import ProjectionError
+from hsifeat.errors import HsifeatError, ProjectionError
 from hsifeat.projection import Projection, fit_projection
 from hsifeat.projection.image import ArrayImage
 from hsifeat.scenes import Scene
@@ -74,6 +74,42 @@ def test_projections_that_give_other_values_have_other_digests():
     spectra = np.repeat([[0.1], [0.4]], 4, axis=1)
     assert len({str(other.apply(spectra)) for other in (one, *others)}) == 5
     assert len({other.digest for other in (one, *others)}) == 5
+
+
+def test_arrays_are_copied_and_keep_their_digest():
+    weights, offset, nm = np.ones((4, 3)), [0, 0, 0.0], [450, 550, 650, 800]
+    projection = Projection("own", weights, offset, clip=np.False_, gamma=np.float32(1), wavelengths_nm=nm)
+    weights[:] = 2
+    nm[0] = 400
+    for array in (projection.weights, projection.offset, projection.wavelengths_nm):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 3
+    assert projection.apply(np.array([1, 2, 3, 4])).tolist() == [10.0, 10.0, 10.0]
+    assert (
+        projection.digest == Projection("own", np.ones((4, 3), np.float32), np.zeros(3, np.float32), clip=False).digest
+    )
+    assert projection.wavelengths_nm.tolist() == [450, 550, 650, 800]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"weights": np.ones(4)}, "weights must be an array of numbers with 2 axes"),
+        ({"weights": np.ones((4, 3), complex)}, "weights must be an array of numbers"),
+        ({"weights": np.ones((4, 3)) * 1e300}, "weights must be finite"),
+        ({"weights": [[1, 2], [3]]}, "weights must be an array"),
+        ({"offset": 0}, "offset must be an array of numbers with 1 axis"),
+        ({"offset": np.zeros(2)}, r"need an offset of shape \(3,\); found \(2,\)"),
+        ({"spec": 5}, "spec is a text"),
+        ({"clip": "no"}, "clip True or False"),
+        ({"gamma": "2"}, "gamma is a positive number; found '2'"),
+        ({"gamma": -1}, "gamma is a positive number"),
+        ({"wavelengths_nm": [1, 2]}, "wavelengths_nm: 2 values for 4 bands"),
+    ],
+)
+def test_values_of_another_type_or_shape_are_refused(changed, message):
+    with pytest.raises(HsifeatError, match=message):
+        Projection(**{"spec": "own", **ARRAYS, "clip": False, **changed})
 
 
 def test_a_gamma_survives_a_file(tmp_path, scene):
