@@ -68,8 +68,9 @@ def make_layout(
     Raises
     ------
     StoreError
-        If the options select no column. If a side is not a positive number of pixels. If a plane does not exist.
+        If the options select no column. If an option has a wrong type. If a side is not a positive number of pixels. If a plane does not exist.
     """
+    _check_switches(spectra=spectra, position=position)
     _check_sides(window=window, spectral_patch=spectral_patch, means=means, patch=patch)
     groups: list[ColumnGroup] = []
 
@@ -97,6 +98,13 @@ def make_layout(
     if not groups:
         raise StoreError(f"{features.name} gives no columns: include spectra, a window, context or planes")
     return Layout(tuple(groups))
+
+
+def _check_switches(**options: object) -> None:
+    """Raise `StoreError` unless each option is True or False."""
+    for name, value in options.items():
+        if not isinstance(value, bool | np.bool_):
+            raise StoreError(f"{name} is True or False; found {value!r:.60}")
 
 
 def _check_sides(**options: Any) -> None:

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hsifeat.errors import StoreError
 from hsifeat.features.window_sums import window_sums
-from hsifeat.types import Window
+from hsifeat.formatting import format_value
+from hsifeat.types import Window, as_int
 
 # Side of a block in pixels.
 BLOCK_PX = 128
@@ -146,8 +147,10 @@ def window_means(
     StoreError
         If `side_px` is less than 1.
     """
-    if side_px < 1:
-        raise StoreError(f"the side of a window must be at least 1 pixel; found {side_px}")
+    if (as_int(side_px) or 0) < 1:
+        raise StoreError(
+            f"the side of a window must be a whole number, at least 1 pixel; found {format_value(side_px)}"
+        )
     values = np.empty((len(pixels.rows), channels), np.float32)
     side_px = int(min(side_px, 2 * max(valid.shape)))  # Larger windows hold the whole scene as well.
     for members, block in pixels.by_block(BLOCK_PX):
@@ -195,9 +198,10 @@ def read_neighbourhoods(
     StoreError
         If `side_px` is even or less than 1.
     """
-    if side_px < 1 or side_px % 2 == 0:
+    side = as_int(side_px)
+    if side is None or side < 1 or side % 2 == 0:
         raise StoreError(
-            f"the side of a neighbourhood must be odd, so that its pixel is in the middle; found {side_px}"
+            f"the side of a neighbourhood must be odd, so that its pixel is in the middle; found {format_value(side_px)}"
         )
     values = np.empty((len(pixels.rows), side_px, side_px, channels), np.float32)
     # Scene indices of the rows and columns of the padded scene.

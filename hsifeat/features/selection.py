@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from hsifeat.errors import StoreError, suggest_names
@@ -14,7 +14,10 @@ PlaneLike = str | PlaneId | PlaneSpec
 
 
 def select_planes(
-    name: str, complete: Sequence[PlaneSpec], unfinished: Sequence[PlaneSpec], patterns: Sequence[PlaneLike] | None
+    name: str,
+    complete: Sequence[PlaneSpec],
+    unfinished: Sequence[PlaneSpec],
+    patterns: PlaneLike | Sequence[PlaneLike] | None,
 ) -> list[PlaneSpec]:
     """Return the complete planes (one layer at one timestep each) of a store that match `patterns`.
 
@@ -47,7 +50,7 @@ def select_planes(
             )
         return list(complete)
     selected: dict[PlaneSpec, None] = {}
-    for plane_like in [patterns] if isinstance(patterns, str) else patterns:
+    for plane_like in [patterns] if isinstance(patterns, str) or not isinstance(patterns, Iterable) else patterns:
         pattern = str(plane_like.id if isinstance(plane_like, PlaneSpec) else plane_like)
         matches = [plane for plane in complete if fnmatchcase(str(plane.id), pattern)]
         if not matches:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError
 from hsifeat.features.stored_scene import georeference_of, scene_of
+from hsifeat.formatting import format_value
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.scene import Scene
@@ -154,6 +155,8 @@ class StoreContents:
             If the scene has no label map of this name. If `name` is None and the scene does not have exactly one label map.
         """
         maps = self.label_maps
+        if not isinstance(name, str | None):
+            raise StoreError(f"a label map in a store is named by a text; found {format_value(name)}")
         if name is None and len(maps) == 1:
             return next(iter(maps.values()))
         if name is None or name not in maps:

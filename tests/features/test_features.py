@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
+from classifiers import PixelTable
 from hsifeat import open_features
 from hsifeat.errors import HsifeatError, SceneError, StoreError
 from hsifeat.features.features import Features
@@ -138,6 +139,18 @@ def test_empty_requests(opened):
             for at in BEYOND
         ),
         (lambda f: f.spectra([0], [0], pool=0), "at least 1 pixel"),
+        *(
+            (lambda f, pool=pool: f.sample([0], [0], pool=pool), f"whole number, at least 1 pixel; found {pool!r}$")
+            for pool in (2.0, "3", np.nan, True)
+        ),
+        *(
+            (lambda f, size=size: f.patches([0], [0], size), f"must be odd, .*; found {size!r}$")
+            for size in (3.0, True, None, "3")
+        ),
+        (lambda f: f.select(5), "has no plane '5'"),
+        (lambda f: f.labels(["fields"]), r"a label map in a store is named by a text; found \['fields'\]"),
+        (lambda f: PixelTable.from_store(f, labels=f.labels().classes), "is named by a text; found array"),
+        (lambda f: PixelTable.from_store(f, spectra="no"), "spectra is True or False; found 'no'"),
         (lambda f: f.labels("soil"), "no labels 'soil'; it holds: fields"),
         (lambda _: PlaneId.parse("50/up"), "a plane name such as t50/up_blocks.2"),
         (lambda _: open_features("nowhere.zarr"), "no store at or named 'nowhere.zarr'"),
@@ -146,6 +159,11 @@ def test_empty_requests(opened):
 def test_wrong_requests(opened, ask, message):
     with pytest.raises(StoreError, match=message):
         ask(opened)
+
+
+def test_a_single_plane_is_selected_without_a_list(opened):
+    (plane,) = opened.select(["t0/mid_block"])
+    assert opened.select(plane.id) == opened.select(plane) == opened.select("t0/mid_block") == [plane]
 
 
 def test_planes_of_one_name_are_told_when_stores_are_stacked(opened):
