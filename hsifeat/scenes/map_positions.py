@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from pyproj import Transformer
 
 _ADVICE = "if one of them is wrong, assign the CRS that its coordinates are in (gdal_edit.py -a_srs or ogr2ogr -a_srs)"
-# Maximum distance, in metres, between a position and the one that the way to another CRS and back leads to. Different
-# transformations between two datums on the two ways differ by less.
-_TOLERANCE_M = 1000.0
+RETURN_TOLERANCE_M = 1000.0
+"""Maximum distance, in metres, between a position and the one that the way to another CRS and back leads to.
+
+Different transformations between two datums on the two ways differ by less.
+"""
 _EARTH_RADIUS_M = 6_371_000.0
 
 
@@ -111,5 +113,5 @@ class PositionTransformer:
             x = unwrap(x, -self._turn / 2, self._turn)
         # A degree of longitude is shorter than one of latitude, and has no length at a pole.
         distance = np.hypot(x * np.cos(points[1] * self._radians), y) * self._metres
-        found[:, distance > _TOLERANCE_M] = np.nan
+        found[:, distance > RETURN_TOLERANCE_M] = np.nan
         return found

@@ -11,7 +11,7 @@ from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.scenes.georeference import Georeference, parse_crs
 from hsifeat.scenes.longitudes import clip_shapes, find_jumps, repeat_shapes, unwrap, whole_turn
-from hsifeat.scenes.map_positions import make_transformer
+from hsifeat.scenes.map_positions import RETURN_TOLERANCE_M, make_transformer
 from hsifeat.scenes.pixel_grid import PixelGrid
 
 if TYPE_CHECKING:
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 _MARGIN = 0.1
 # Width of the gap between the two ends of surroundings that go around the Earth, relative to a turn.
 _SEAM = 1e-9
-# Maximum distance between a point in a polygon and the polygon after reprojection, as a sum of pixels and metres. Different
-# transformations between two datums on the two ways differ by less.
-_TORN_PX, _TORN_M = 2, 1000.0
+# Maximum distance, in pixels, between a point in a polygon and the polygon after reprojection. `RETURN_TOLERANCE_M` is added.
+_TORN_PX = 2
 # Number of longitudes and latitudes at which the ends of a map are searched. At an end, a step is longer than this many others.
 _SEARCHED = (721, 5)
 _LONG_STEP = 3
@@ -89,7 +88,7 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
     features = features.to_crs(target.crs)
     if target_turn is None:
         metres = parse_crs(str(target.crs)).axis_info[0].unit_conversion_factor
-        tolerance = _TORN_PX * max(target.pixel_size) + _TORN_M / metres
+        tolerance = _TORN_PX * max(target.pixel_size) + RETURN_TOLERANCE_M / metres
         _refuse_torn(before, features.geometry.to_numpy(), inverse, tolerance, name)
         return features
     return _unwrap_around(features, target, scene, target_turn, name)
