@@ -64,22 +64,25 @@ def list_stores(stores: StoreLike | Iterable[StoreLike] | None) -> list[StoreLik
 
 @dataclass(frozen=True)
 class StackSource:
-    """Locations of the stores of one scene, and a selection of bands, from which a worker opens features.
+    """Locations and keys of the stores of one scene, and a selection of bands, from which a worker opens features.
 
     Attributes
     ----------
     stores : tuple of str
         Locations of the stores whose features are combined.
+    keys : tuple of str
+        Keys of the stores.
     bands : tuple of int or None
         Indices of the bands to use, see `Features.with_bands`; None for all.
     """
 
     stores: tuple[str, ...]
+    keys: tuple[str, ...]
     bands: tuple[int, ...] | None = None
 
     @classmethod
     def of_features(cls, features: Features) -> StackSource:
-        """Return the locations of the stores of `features`, and the selected bands.
+        """Return the locations and keys of the stores of `features`, and the selected bands.
 
         Raises
         ------
@@ -87,11 +90,24 @@ class StackSource:
             If the features have no store, because they are the spectra of a scene.
         """
         single = features.stores if isinstance(features, StackedFeatures) else (features,)
-        return cls(tuple(store.store.location.identity for store in single), features.bands)
+        locations = tuple(store.store.location.identity for store in single)
+        return cls(locations, tuple(store.key for store in single), features.bands)
 
     def open(self) -> Features:
-        """Open the features of the stores. See `open_stack`."""
-        features = open_stack(self.stores)
+        """Open the features of the stores. See `open_stack`.
+
+        Raises
+        ------
+        StoreError
+            If another store has replaced one of the stores.
+        """
+        opened = [open_features(location) for location in self.stores]
+        for features, key in zip(opened, self.keys, strict=True):
+            if features.key != key:
+                raise StoreError(
+                    f"{features.store.location}: another store has replaced the store that was opened: open it again"
+                )
+        features = open_stack(opened)
         return features if self.bands is None else features.with_bands(self.bands)
 
 

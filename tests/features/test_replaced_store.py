@@ -8,6 +8,7 @@ import pytest
 
 from hsifeat import Scene, Window, extract, open_features
 from hsifeat.errors import StoreError
+from hsifeat.features.stack import StackSource
 from hsifeat.scenes import Labels
 
 REPLACED = "another store has replaced the store that was opened"
@@ -63,6 +64,16 @@ def test_values_of_another_store_are_refused(path, seed, projection, was_read):
         with pytest.raises(StoreError, match=REPLACED):
             array.compute(scheduler="sync")
     np.testing.assert_array_equal(open_features(path).spectra([5], [5])[0], scene_of(seed).cube[5, 5])
+
+
+def test_a_worker_does_not_open_another_store_than_the_caller(path):
+    source = StackSource.of_features(open_features(path).with_bands([3, 1]))
+    np.testing.assert_array_equal(source.open().spectra([5], [5])[0], scene_of(1).cube[5, 5, [3, 1]])
+    shutil.rmtree(path)
+    put(path, 2)
+    with pytest.raises(StoreError, match=REPLACED):
+        source.open()
+    assert StackSource.of_features(open_features(path)) != source
 
 
 def test_a_store_that_grows_or_comes_back_stays_readable(path):
