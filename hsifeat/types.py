@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hsifeat.errors import StoreError
+from hsifeat.errors import SceneError, StoreError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,16 +31,76 @@ def as_int(value: object) -> int | None:
         return None
 
 
+def load_slice(part: Any) -> NDArray[Any]:
+    """Return a slice of an array in memory or on disk as a NumPy array. A masked array keeps its mask.
+
+    `numpy.asarray` loses the mask, also that of a dask array.
+
+    Parameters
+    ----------
+    part : array-like
+        The slice.
+
+    Returns
+    -------
+    array of the shape and dtype of `part`
+        The values.
+    """
+    import numpy as np
+
+    if isinstance(part, np.ndarray):
+        return part
+    part = part.compute() if hasattr(part, "compute") else part
+    return np.asanyarray(getattr(part, "data", part) if hasattr(part, "dims") else part)
+
+
+def plain_values(part: Any) -> NDArray[Any]:
+    """Return a slice of a cube or of another image as a NumPy array without a mask.
+
+    Parameters
+    ----------
+    part : array-like
+        The slice.
+
+    Returns
+    -------
+    array of the shape and dtype of `part`
+        The values.
+
+    Raises
+    ------
+    SceneError
+        If the slice is a masked array. Its masked values would count as data.
+    """
+    import numpy as np
+
+    values = load_slice(part)
+    if isinstance(values, np.ma.MaskedArray):
+        raise SceneError(
+            "the slices of the array are masked, and masked values would count as data: open the file with open_scene, or give "
+            "an array without a mask, with `mask` or `nodata` (netCDF4: variable.set_auto_maskandscale(False); dask: "
+            "dask.array.ma.getdata)"
+        )
+    return np.asarray(values)
+
+
 def as_float32(values: Any) -> NDArray[np.float32]:
     """Convert an array to float32. Values beyond the range of float32 become infinite.
 
+    Raises
+    ------
+    SceneError
+        If the array has a mask, see `plain_values`.
+
+    Examples
+    --------
     >>> as_float32([1e300, -0.5]).tolist()
     [inf, -0.5]
     """
     import numpy as np
 
     with np.errstate(over="ignore"):
-        return np.asarray(np.asarray(values), np.float32)
+        return np.asarray(plain_values(values), np.float32)
 
 
 class Cube(Protocol):

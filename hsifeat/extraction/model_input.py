@@ -20,7 +20,7 @@ from hsifeat.scenes.scene import Scene
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.valid_pixels import valid_pixels
 from hsifeat.store.recipe import CompanionPart
-from hsifeat.types import Cube, Window
+from hsifeat.types import Cube, Window, plain_values
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class ModelInput:
         rows, cols, bands = map(int, self.cube.shape)
         digest = hashlib.sha256(f"{rows},{cols},{bands},{dtype.str};".encode())
         for block in blocks(rows, cols, bands):
-            digest.update(np.ascontiguousarray(self.cube[block.slices], dtype=dtype).data)
+            digest.update(np.ascontiguousarray(plain_values(self.cube[block.slices]), dtype=dtype).data)
         if self.valid is not None:
             digest.update(np.packbits(self.valid).data)
         return CompanionPart(digest=digest.hexdigest(), factor=self.factor, finer="mean")

@@ -12,7 +12,7 @@ from hsifeat.imports.quantisation import Dequantiser
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.longitudes import columns_per_turn
 from hsifeat.scenes.nodata import NoData, by_band, is_nodata
-from hsifeat.types import Cube, PlaneId, Window, as_float32
+from hsifeat.types import Cube, PlaneId, Window, as_float32, load_slice
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ class FeatureMap:
         return values
 
     def _read_inside(self, window: Window) -> NDArray[np.float32]:
-        part = self.array[window.slices]
+        part = load_slice(self.array[window.slices])
         stored = np.asarray(part)
         values = as_float32(stored) if self.dequantiser is None else self.dequantiser(stored, window)
         if self.scale != 1:

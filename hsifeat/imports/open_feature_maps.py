@@ -25,7 +25,7 @@ from hsifeat.scenes.readers import Raster, read_raster
 from hsifeat.scenes.readers.npy import read_array_header
 from hsifeat.scenes.readers.reading_errors import reading_errors
 from hsifeat.scenes.readers.source_paths import split_variable
-from hsifeat.scenes.scene_checks import check_dimensions
+from hsifeat.scenes.scene_checks import check_dimensions, check_slices
 from hsifeat.scenes.temporary_copy import rechunk_for_blocks
 from hsifeat.types import Cube, PlaneId
 
@@ -106,6 +106,7 @@ def _open_source(
             )
         array = _checked(source, str(name))
         check_dimensions(array, str(name), "feature array")
+        check_slices(array, str(name), "feature array", masks=True)
         return [_with_options(FeatureMap(_plane_id(name or ""), "array", array), config, grid)]
     path, variable = split_variable(source)
     if is_exported_table(path):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hsifeat.types import Cube
+from hsifeat.types import Cube, plain_values
 
 # Index of one axis after the bounds check: a range of indices, or a non-negative integer.
 AxisIndex = range | int
@@ -133,8 +133,8 @@ class BandSubset(ArrayView):
         rows, cols, bands = as_slices(parts)
         selection = self._bands[bands]
         if isinstance(bands, int):
-            return np.asarray(self._source[rows, cols, int(selection)])
-        return np.asarray(self._source[rows, cols, :])[..., selection]
+            return plain_values(self._source[rows, cols, int(selection)])
+        return plain_values(self._source[rows, cols, :])[..., selection]
 
 
 class SplitAxisView(ArrayView):

@@ -23,7 +23,7 @@ from hsifeat.scenes.nodata import NoData, distinct_values, is_nodata, select_ban
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.scene_checks import as_lengths, as_texts, check_image, check_mask, check_type, convert_nodata
 from hsifeat.scenes.valid_pixels import Validity, valid_pixels
-from hsifeat.types import Cube
+from hsifeat.types import Cube, plain_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +203,7 @@ class Scene(CubeShape):
     def _compute_digest(self) -> str:
         digest = CubeDigest(self.cube.shape, self.cube.dtype)
         for block in blocks(self.rows, self.cols, self.bands):
-            digest.add(self.cube[block.slices])
+            digest.add(plain_values(self.cube[block.slices]))
         return digest.hexdigest(self.valid)
 
     def check_unchanged(self) -> None:

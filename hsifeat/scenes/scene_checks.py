@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_value
+from hsifeat.scenes.array_views import ArrayView
 from hsifeat.scenes.nodata import NoData, as_nodata
+from hsifeat.types import load_slice, plain_values
 
 
 def check_type(value: object, kind: type | UnionType, rule: str) -> None:
@@ -148,6 +150,38 @@ def check_image(image: Any, name: str, kind: str) -> None:
         raise SceneError(
             f"{name}: values of {dtype} can't be processed: save them as float64, for example with "
             "`array.astype('float64')`"
+        )
+    check_slices(image, name, kind)
+
+
+def check_slices(array: Any, name: str, kind: str, *, masks: bool = False) -> None:
+    """Raise `SceneError` if the slices of an array of another library have another dtype than the array, or a mask.
+
+    One pixel is read. The slices of a ``netCDF4.Variable`` are scaled and masked, while its dtype is that of the file.
+
+    Parameters
+    ----------
+    array : array-like of shape (rows, cols, bands)
+        The value to check.
+    name : str
+        Name of the scene or of the features, for messages.
+    kind : str
+        What the array is, for messages.
+    masks : bool
+        Whether slices may be masked arrays.
+    """
+    if isinstance(array, np.ndarray | ArrayView):
+        return
+    pixel = array[:1, :1]
+    try:
+        found = (load_slice if masks else plain_values)(pixel).dtype
+    except SceneError as error:
+        raise SceneError(f"{name}: {kind}: {error}") from error
+    declared = np.dtype(array.dtype)
+    if (found.kind, found.itemsize) != (declared.kind, declared.itemsize):
+        raise SceneError(
+            f"{name}: the {kind} has the dtype {declared}, but its slices have {found}: open the file by its name, or give an "
+            "array whose slices have its dtype (netCDF4: variable.set_auto_maskandscale(False) gives the values as stored)"
         )
 
 

@@ -15,7 +15,7 @@ from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.nodata import NoData, by_band, is_nodata
 from hsifeat.scenes.repeated_spectra import RepeatedSpectra, RepeatedSpectrum
 from hsifeat.scenes.scene_blocks import blocks
-from hsifeat.types import Cube
+from hsifeat.types import Cube, plain_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
     spectra, fills = RepeatedSpectra(bands), BandFills(rows * cols)
     partly_missing, partly_missing_bands = 0, np.zeros(bands, bool)
     for block in blocks(rows, cols, bands):
-        values = np.asarray(cube[block.slices])
+        values = plain_values(cube[block.slices])
         absent = ~np.isfinite(values) | is_nodata(values, nodata)
         present = ~absent.any(axis=2)
         partly = absent[~present]

@@ -16,7 +16,7 @@ from hsifeat.store.checksums import ChecksumWriter
 from hsifeat.store.location import Location
 from hsifeat.store.manifest import Manifest
 from hsifeat.store.plane_layout import cube_options, small_array_options
-from hsifeat.types import Cube, Window
+from hsifeat.types import Cube, Window, plain_values
 from hsifeat.zarr_thread import start_zarr_thread
 
 if TYPE_CHECKING:
@@ -152,9 +152,9 @@ def _copy_cube(source: Cube, cube: zarr.Array[Any], side: int) -> CubeDigest:
     height = min(side, max(1, _ROWS_BYTES // (cols * bands * cube.dtype.itemsize)))
     for strip in (Window(row, 0, min(side, rows - row), cols) for row in range(0, rows, side)):
         for row in range(strip.row, strip.row + strip.rows, height):
-            values = np.asarray(source[row : min(row + height, strip.row + strip.rows)])
+            values = plain_values(source[row : min(row + height, strip.row + strip.rows)])
             digest.add(values)
         for col in range(0, cols, side):
             shard = Window(strip.row, col, strip.rows, min(side, cols - col)).slices
-            cube[shard] = values[:, shard[1]] if height == side else np.asarray(source[shard])
+            cube[shard] = values[:, shard[1]] if height == side else plain_values(source[shard])
     return digest

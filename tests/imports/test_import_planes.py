@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import dask.array as da
 import netCDF4
 import numpy as np
 import pytest
@@ -198,9 +199,10 @@ def test_masked_cells_of_an_array_have_no_features(dtype, placed_scene, tmp_path
     with rasterio.open(tmp_path / "e.tif") as file:
         masked = file.read(masked=True).transpose(1, 2, 0)
     of_file = hsifeat.import_planes(placed_scene, {"e": tmp_path / "e.tif"}, out=tmp_path / "file.zarr")
-    of_array = hsifeat.import_planes(placed_scene, {"e": masked}, out=tmp_path / "array.zarr")
-    assert of_array.key == of_file.key
-    np.testing.assert_array_equal(hsifeat.open_features(of_array.location).valid, ~masked.mask.any(axis=2))
+    for kind, array in (("numpy", masked), ("dask", da.from_array(masked, chunks=40, asarray=False))):
+        of_array = hsifeat.import_planes(placed_scene, {"e": array}, out=tmp_path / f"{kind}.zarr")
+        assert of_array.key == of_file.key
+        np.testing.assert_array_equal(hsifeat.open_features(of_array.location).valid, ~masked.mask.any(axis=2))
 
 
 def test_alphaearth_values_are_squared_and_their_masked_pixels_are_invalid(scene, tmp_path):

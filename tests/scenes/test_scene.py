@@ -10,6 +10,8 @@ import tempfile
 from dataclasses import replace
 from functools import partial
 
+import dask.array as da
+import netCDF4
 import numpy as np
 import pytest
 import rasterio
@@ -188,6 +190,67 @@ def test_a_masked_array_is_refused_with_what_to_give_instead():
         Scene("x", masked)
     scene = Scene("x", masked.data, mask=~np.ma.getmaskarray(masked).any(axis=2))
     assert (~scene.valid).sum() == 1 and not scene.valid[1, 0]
+
+
+@pytest.fixture
+def scaled_variable(tmp_path):
+    """A variable of integers whose slices netCDF4 gives as masked arrays of scaled floats."""
+    with netCDF4.Dataset(tmp_path / "scaled.nc", "w") as file:
+        for name, size in zip("yxb", (4, 5, 3), strict=True):
+            file.createDimension(name, size)
+        variable = file.createVariable("refl", "i2", ("y", "x", "b"), fill_value=-9999)
+        variable.scale_factor = 1e-4
+        values = np.ma.masked_array(np.full((4, 5, 3), 0.25), mask=False)
+        values[2, 2] = np.ma.masked
+        variable[:] = values
+    with netCDF4.Dataset(tmp_path / "scaled.nc") as file:
+        yield file["refl"]
+
+
+def test_a_netcdf4_variable_is_refused_unless_its_slices_are_as_stored(scaled_variable):
+    """The oracle is netCDF4: without its conversion, slices have the dtype and the values of the file."""
+    for attribute, message in (
+        ("cube", "cube: the slices .* are masked"),
+        ("companion", "image: the slices .* masked"),
+    ):
+        with pytest.raises(SceneError, match=message + r".*set_auto_maskandscale\(False\)"):
+            Scene("x", **{"cube": np.ones((4, 5, 3)), attribute: scaled_variable})
+    scaled_variable.set_auto_mask(False)
+    with pytest.raises(SceneError, match="the cube has the dtype int16, but its slices have float64: open the file"):
+        Scene("x", scaled_variable)
+    with pytest.raises(SceneError, match="feature array has the dtype int16, but its slices have float64"):
+        import_planes(Scene("x", np.ones((4, 5, 3))), {"e": scaled_variable})
+    scaled_variable.set_auto_maskandscale(False)
+    scene = Scene("x", scaled_variable, nodata=-9999)
+    assert not scene.valid[2, 2] and scene.valid.sum() == 19 and scene.cube[0, 0].tolist() == [2500] * 3
+
+
+class MaskedLater:
+    """An array whose slices are masked only where a value is missing, as with `set_always_mask(False)` of netCDF4."""
+
+    shape, dtype = (4, 5, 3), np.dtype(np.float32)
+
+    def __getitem__(self, key):
+        values = np.ones(self.shape, np.float32)
+        values[2, 2] = -9999
+        masked = np.ma.masked_equal(values[key], -9999)
+        return masked if masked.mask.any() else masked.data
+
+
+@pytest.mark.parametrize(
+    "use", [lambda scene: scene.valid, lambda scene: scene.digest, lambda scene: scene.with_bands([0]).digest]
+)
+@pytest.mark.parametrize("mask", [None, np.ones((4, 5), bool)], ids=["no mask", "mask"])
+def test_lazy_masked_arrays_are_refused_before_their_values_are_used(use, mask):
+    dask_array = da.from_array(np.arange(1, 61, dtype=np.float32).reshape(4, 5, 3), chunks=2)
+    with pytest.raises(SceneError, match="x: cube: the slices of the array are masked"):
+        Scene("x", da.ma.masked_equal(dask_array, 9), mask=mask)
+    scene = Scene("x", MaskedLater(), mask=mask)
+    with pytest.raises(SceneError, match="masked values would count as data"):
+        use(scene), scene.digest
+    wrong = dask_array.map_blocks(lambda block: block * 1.5, dtype="i2", meta=np.empty((0, 0, 0), "i2"))
+    with pytest.raises(SceneError, match="dtype int16, but its slices have float32"):
+        Scene("x", wrong)
 
 
 @pytest.mark.parametrize(
