@@ -34,7 +34,7 @@ class Georeference:
     Raises
     ------
     SceneError
-        If the CRS is neither text nor None. If the transform is not a tuple of 6 numbers.
+        If the CRS is neither text nor None. If the transform is not a tuple of 6 finite numbers.
 
     Examples
     --------
@@ -52,9 +52,11 @@ class Georeference:
                 f"the CRS of a georeference must be WKT; found {type(self.crs).__name__}: give crs.to_wkt()"
             )
         numbers = self.transform if isinstance(self.transform, tuple) else ()
-        if len(numbers) != 6 or not all(isinstance(number, int | float | np.number) for number in numbers):
+        if len(numbers) != 6 or not all(
+            isinstance(one, int | float | np.number) and np.isfinite(one) for one in numbers
+        ):
             raise SceneError(
-                f"the transform of a georeference must be a tuple of 6 numbers; found {' '.join(repr(self.transform).split()):.80}: give tuple(affine)[:6]"
+                f"the transform of a georeference must be a tuple of 6 finite numbers; found {' '.join(repr(self.transform).split()):.80}: give tuple(affine)[:6]"
             )
 
     def same_crs(self, other: Georeference) -> bool:

@@ -163,9 +163,11 @@ def test_a_background_class_is_a_new_class_number(number):
     ("crs", "transform", "message"),
     [
         (rasterio.CRS.from_epsg(32617), tuple(NORTH_UP)[:6], r"must be WKT; found CRS: give crs.to_wkt\(\)"),
-        (None, NORTH_UP, r"must be a tuple of 6 numbers; .*: give tuple\(affine\)\[:6\]"),
-        (None, tuple("123456"), "must be a tuple of 6 numbers"),
-        (None, (1, 0, 0, 0, (2,), 0), "must be a tuple of 6 numbers"),
+        (None, NORTH_UP, r"must be a tuple of 6 finite numbers; .*: give tuple\(affine\)\[:6\]"),
+        (None, tuple("123456"), "must be a tuple of 6 finite numbers"),
+        (None, (1, 0, 0, 0, (2,), 0), "must be a tuple of 6 finite numbers"),
+        (None, (1, 0, float("nan"), 0, -1, 0), "must be a tuple of 6 finite numbers"),
+        (None, (float("inf"), 0, 0, 0, -1, 0), "must be a tuple of 6 finite numbers"),
     ],
 )
 def test_georeferences_of_other_types_are_refused(crs, transform, message):
