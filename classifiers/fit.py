@@ -8,6 +8,7 @@ from typing import Any
 from classifiers.columns import table_bytes
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.evaluate import Evaluator
+from classifiers.fit_config import FitConfig
 from classifiers.heads.group_reducer import ReducingHead
 from classifiers.heads.registry import make_head
 from classifiers.input_sets import SUITED, InputSet, check_input, layout_options, suited_input, suited_remark
@@ -104,6 +105,8 @@ def fit_model(
     >>> 0 <= model.evaluation.scores.oa <= 1
     True
     """
+    options: dict[str, Any] = {"head": head, "inputs": inputs, "split": split, "params": params or None, "tune": tune}
+    seed = FitConfig(seed=seed, **options).seed
     params = dict(params or {})
     unfitted = make_head(head, **params)  # reports wrong parameters before anything is read
     reducing = isinstance(unfitted, ReducingHead)

@@ -18,7 +18,7 @@ from classifiers.smoothing import SmoothingRule, check_memory, parse_smoothing
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features
 from hsifeat.features.stack import StoreLike, open_stack
-from hsifeat.formatting import format_count
+from hsifeat.formatting import format_count, format_value
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.executor_plugins import open_executor
@@ -148,7 +148,7 @@ def predict_probabilities(
 def write_scene_map(
     stores: StoreLike | Sequence[StoreLike],
     model: Model,
-    out: Path,
+    out: str | Path,
     *,
     probabilities: bool = False,
     smooth: str | None = None,
@@ -163,7 +163,7 @@ def write_scene_map(
         The store or stores of the scene, see `predict_map`.
     model : Model
         The fitted model.
-    out : Path
+    out : str or Path
         File to write; its suffix selects the format: ``.tif``, ``.png``, ``.npy`` or ``.mat``.
     probabilities : bool
         Write the probability of each class instead of the predicted class.
@@ -194,6 +194,7 @@ def write_scene_map(
     >>> features = hsifeat.open_features("fields.zarr")
     >>> notes = write_scene_map(features, hsifeat.load_model("model"), Path("map.npy"))
     """
+    out = Path(out)
     check_map_path(out, probabilities=probabilities)
     stack = open_stack(stores)
     features = model.match_store(stack)
@@ -231,6 +232,8 @@ def smoothing_rule(model: Model | Head, smooth: str | None = None) -> SmoothingR
 
 def _matched(stores: StoreLike | Sequence[StoreLike], model: Model | Head, listen: Listener) -> tuple[Features, Head]:
     features = open_stack(stores)
+    if not isinstance(model, Model | Head) or not hasattr(getattr(model, "head", model), "classes_"):
+        raise HeadError(f"a map needs a fitted model or head, such as load_model(folder); found {format_value(model)}")
     return (features, model) if isinstance(model, Head) else (model.match_store(features, listen), model.head)
 
 

@@ -26,4 +26,4 @@ def check_reduction(reduction: str) -> Reduction:
     for known in REDUCTIONS:
         if reduction == known:
             return known
-    raise HeadError(f"unknown reduction {reduction!r}; {suggest_names(reduction, REDUCTIONS)}")
+    raise HeadError(f"unknown reduction {reduction!r}; {suggest_names(str(reduction), REDUCTIONS)}")

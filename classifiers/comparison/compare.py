@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from classifiers.comparison.baseline import Baseline
 from classifiers.comparison.bench_job import BenchJob, BenchOutcome, run_bench
 from classifiers.comparison.bench_sources import (
@@ -16,7 +18,7 @@ from classifiers.comparison.bench_sources import (
     store_locations,
     store_summaries,
 )
-from classifiers.comparison.config import ALL_HEADS, DEFAULT_INPUTS, MAX_SEEDS, SPLITS, BenchConfig
+from classifiers.comparison.config import ALL_HEADS, DEFAULT_INPUTS, SPLITS, BenchConfig
 from classifiers.comparison.entry_plan import plan_entries
 from classifiers.comparison.plane_clusters import MAX_CLUSTERS, cluster_planes
 from classifiers.comparison.report.report_record import digest_inputs, find_report
@@ -40,10 +42,11 @@ from classifiers.table import check_classes
 from hsifeat.errors import HeadError, HsifeatError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import single_stores
-from hsifeat.formatting import list_some
+from hsifeat.formatting import format_value, list_some
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Executor
 from hsifeat.scenes.colours import false_colour
+from hsifeat.types import as_int
 
 
 def compare(
@@ -152,8 +155,10 @@ def compare(
     >>> sorted(comparison.frame.split.unique())
     ['blocks:12+4:0.1', 'random:0.1']
     """
-    distances = tuple(dict.fromkeys(distances))
-    _check_numbers(seeds, curve, distances)
+    given = _checked(
+        jobs, out, curve, heads=heads, splits=splits, seeds=seeds, inputs=inputs, distances=distances, sweep=sweep
+    )
+    heads, splits, inputs, seeds = given.heads, given.splits, given.inputs, given.seeds
     earlier = None if baseline is None else Baseline.read(Path(baseline))
     if earlier is not None and earlier.path.resolve().parent == Path(out).resolve():
         raise HsifeatError(
@@ -199,8 +204,8 @@ def compare(
         labels=labels,
         planes=None if planes is None else tuple(str(getattr(plane, "id", plane)) for plane in planes) or None,
         params=plan.params or None,
-        curve=tuple(curve) if curve else None,
-        distances=tuple(distances),
+        curve=given.curve,
+        distances=given.distances,
         smooth=None if smoothing is None else smoothing.text,
         sweep=sweep,
     )
@@ -233,12 +238,19 @@ def compare(
     )
 
 
-def _check_numbers(seeds: int, curve: Sequence[int] | None, distances: Sequence[int]) -> None:
-    if not 1 <= seeds <= MAX_SEEDS:
-        raise HeadError(f"a benchmark has 1 to {MAX_SEEDS} seeds; found {seeds}")
-    if any(limit < 1 for limit in curve or ()):
-        raise HeadError(f"a learning curve takes numbers of pixels from 1; found {', '.join(map(str, curve or ()))}")
-    distance_bins(distances)
+def _checked(jobs: object, out: object, curve: Any, **options: Any) -> BenchConfig:
+    """Return checked options. An empty `curve` stands for no learning curves."""
+    config = BenchConfig(curve=curve if curve is None or np.size(curve) else None, **options)
+    if any(limit < 1 for limit in config.curve or ()):
+        raise HeadError(
+            f"a learning curve takes numbers of pixels from 1; found {', '.join(map(str, config.curve or ()))}"
+        )
+    distance_bins(config.distances)
+    if jobs is not None and as_int(jobs) is None:
+        raise HsifeatError(f"jobs is a number of processes, or None; found {format_value(jobs)}")
+    if not isinstance(out, str | Path) or out == "":
+        raise HsifeatError(f"out is a folder; found {format_value(out)}")
+    return config
 
 
 def _results(

@@ -8,7 +8,7 @@ from scipy.ndimage import distance_transform_edt, maximum_filter
 
 from classifiers.fit import fit_model
 from classifiers.fit_config import FitConfig
-from classifiers.heads.registry import head_class
+from classifiers.heads.registry import head_class, make_head
 from classifiers.input_sets import suited_input
 from classifiers.splits import parse_split
 from classifiers.table import PixelTable
@@ -98,6 +98,30 @@ def test_a_map_of_zeros_and_ones_needs_a_background_class(opened, monkeypatch):
     assert model.train_pixels == features.valid.sum()
     with pytest.raises(SceneError, match="must be a number from 1 to 2147483647 other than 1"):
         fit_model(features, "lda", inputs="spectra", background_class=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": "0"}, "seed: expected a whole number; found '0'"),
+        ({"seed": None}, "seed: expected a whole number; found None"),
+        ({"seed": -1}, "seed: expected"),
+        ({"seed": 1.5}, "seed: expected a whole number; found 1.5"),
+        ({"head": None}, "head: expected text; found None"),
+        ({"head": make_head("lda")}, "head: expected text; found"),
+        ({"params": "C=1"}, "params: expected parameters by name"),
+        ({"reduction": None}, "unknown reduction None"),
+        ({"inputs": ["spectra"]}, r"inputs: expected text; found \['spectra'\]"),
+        ({"split": 0.1}, "split: expected text; found 0.1"),
+        ({"split": parse_split("random:0.1")}, "split: expected text; found RandomSplit"),
+        ({"tune": "no"}, "tune: expected True or False; found 'no'"),
+    ],
+    ids=str,
+)
+def test_options_of_other_types_are_refused_before_the_training(opened, options, message, monkeypatch):
+    monkeypatch.setattr("classifiers.fit.Evaluator", lambda *_: pytest.fail("trained"))
+    with pytest.raises(HsifeatError, match=message):
+        fit_model(opened["small"], **options)
 
 
 def test_planes_without_effect_are_noted(opened):

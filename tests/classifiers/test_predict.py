@@ -79,6 +79,12 @@ def test_a_map_of_classes_that_are_no_numbers_from_1_is_refused(features, model,
         predict_map(features, head)
 
 
+@pytest.mark.parametrize("model", [None, "model", make_head("lda")], ids=str)
+def test_a_map_needs_a_fitted_model(features, model):
+    with pytest.raises(HeadError, match=r"a map needs a fitted model or head, such as load_model\(folder\); found"):
+        predict_map(features, model)
+
+
 def test_a_map_has_the_georeference_of_the_scene(gdal, location, features, model, table, tmp_path):
     at, X = table
     expected = np.zeros((75, 53), np.uint8)
@@ -150,8 +156,9 @@ def test_a_map_that_cannot_be_written_costs_no_prediction(features, model, tmp_p
     monkeypatch.setattr(model.head, "predict", lambda _: pytest.fail("predicted"), raising=False)
     with pytest.raises(SceneError, match="no such folder"):
         write_scene_map(features, model, tmp_path / "nowhere" / "m.tif")
-    with pytest.raises(SceneError, match="a map can be written as"):
-        write_scene_map(features, model, tmp_path / "m.jpg")
+    for out in (tmp_path / "m.jpg", str(tmp_path / "m.jpg")):
+        with pytest.raises(SceneError, match="a map can be written as"):
+            write_scene_map(features, model, out)
 
 
 def test_the_legend_survives_saving(model, tmp_path):

@@ -18,7 +18,7 @@ from classifiers.comparison.sampling import limit_per_class
 from classifiers.input_sets import InputSet
 from classifiers.splits import layout_footprints, limit_training_pixels, measure_leakage, parse_split
 from classifiers.table import PixelTable
-from hsifeat.errors import HeadError, SplitError, StoreError
+from hsifeat.errors import HeadError, HsifeatError, SplitError, StoreError
 from hsifeat.runtime.events import Note
 from tests.helpers.cached_stores import unfinish
 from tests.helpers.comparisons import entry
@@ -299,13 +299,19 @@ def test_an_unfinished_store_is_refused(store_path, tmp_path):
         ({"inputs": ["plane"]}, HeadError, "unknown input 'plane'.*nearest: planes"),
         ({"heads": ["film"], "inputs": ["spectra"]}, HeadError, "the head film needs spectra and context or plane"),
         ({"splits": ["blocks"]}, SplitError, "split 'blocks' does not have the form blocks:PX"),
-        ({"seeds": 0}, HeadError, "has 1 to 1000 seeds; found 0"),
-        ({"seeds": 10**23}, HeadError, "has 1 to 1000 seeds; found 1000"),
+        ({"seeds": 0}, HsifeatError, "seeds: expected .*; found 0"),
+        ({"seeds": 10**23}, HsifeatError, "seeds: expected .*; found 1000"),
+        ({"seeds": "2"}, HsifeatError, "seeds: expected a whole number; found '2'"),
         ({"labels": "soil"}, StoreError, "no labels 'soil'"),
         ({"planes": ["t9/*"]}, StoreError, "no plane 't9/"),
         ({"planes": []}, StoreError, "no plane to learn from"),
-        ({"splits": []}, SplitError, "no split to compare under"),
-        ({"heads": []}, HeadError, "nothing to compare: 0 heads"),
+        ({"splits": []}, HsifeatError, r"splits: expected one name or more; found \[\]"),
+        ({"heads": []}, HsifeatError, r"heads: expected one name or more; found \[\]"),
+        ({"heads": [object]}, HsifeatError, "heads: expected one name or more"),
+        ({"distances": "2"}, HsifeatError, "distances: expected one whole number or more; found '2'"),
+        ({"distances": 5}, HsifeatError, "distances: expected one whole number or more; found 5"),
+        ({"curve": 5}, HsifeatError, "curve: expected one whole number or more; found 5"),
+        ({"jobs": "2"}, HsifeatError, "jobs is a number of processes, or None; found '2'"),
         ({"curve": [5, 0]}, HeadError, "numbers of pixels from 1; found 5, 0"),
     ],
 )
