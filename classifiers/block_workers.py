@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,11 +10,9 @@ from pathlib import Path
 
 from classifiers.block_prediction import PredictedBlock, ScenePredictor
 from classifiers.model import Model, load_model
-from classifiers.persistence import MANIFEST
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.features import Features
 from hsifeat.features.stack import StackSource
-from hsifeat.files import read_regular
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.worker import kept_in_worker
 from hsifeat.types import Window
@@ -35,7 +32,8 @@ class PredictorBuilder:
     model : str
         Folder of the model.
     digest : str
-        sha256 of the model's manifest. A worker raises an error if the manifest in the folder has another sha256.
+        sha256 of the manifest of the model that was loaded. A worker raises an error if the manifest in the folder has
+        another sha256.
     """
 
     source: StackSource
@@ -51,11 +49,11 @@ class PredictorBuilder:
         HeadError
             If the model was not loaded from a folder.
         """
-        if model.folder is None:
+        if model.folder is None or model.digest is None:
             raise HeadError(
                 "an executor loads the model in each of its workers: save it, and predict with load_model(folder)"
             )
-        return cls(StackSource.of_features(features), str(model.folder.absolute()), _digest(model.folder))
+        return cls(StackSource.of_features(features), str(model.folder.absolute()), model.digest)
 
 
 @dataclass(frozen=True)
@@ -128,10 +126,9 @@ def _open_predictor(builder: PredictorBuilder) -> ScenePredictor:
     folder = Path(builder.model)
     if not folder.is_dir():
         raise HeadError(f"{folder} can't be seen here: the model must be in a folder that all workers share")
-    if _digest(folder) != builder.digest:
-        raise HeadError(f"{folder} holds another model here than where the prediction began")
-    return ScenePredictor(features, load_model(folder).head)
-
-
-def _digest(folder: Path) -> str:
-    return hashlib.sha256(read_regular(folder / MANIFEST)).hexdigest()
+    model = load_model(folder)
+    if model.digest != builder.digest:
+        raise HeadError(
+            f"{folder} holds another model here than the one that was loaded: load it again with load_model"
+        )
+    return ScenePredictor(features, model.head)

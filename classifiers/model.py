@@ -14,7 +14,7 @@ from classifiers.evaluate import Evaluation
 from classifiers.heads.base import Head
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.model_card import ModelCard
-from classifiers.persistence import load_head, save_head
+from classifiers.persistence import load_saved_head, save_head
 from classifiers.recipe_text import difference_text, feature_kinds, kinds_advice, kinds_text
 from classifiers.smoothing import parse_smoothing
 from classifiers.tune import Tuning
@@ -62,6 +62,8 @@ class Model:
         Rule that smooths the class probabilities of a map, see `classifiers.parse_smoothing`; None for no smoothing.
     folder : Path or None
         Folder that the model was loaded from; None for a model that `fit_model` returned.
+    digest : str or None
+        sha256 of the manifest in the folder when the model was loaded; None for a model that `fit_model` returned.
 
     Examples
     --------
@@ -85,6 +87,7 @@ class Model:
     card: ModelCard | None = None
     smooth: str | None = None
     folder: Path | None = None
+    digest: str | None = None
 
     @property
     def layout(self) -> Layout:
@@ -289,7 +292,7 @@ def load_model(folder: Path) -> Model:
     >>> model.card.labels
     'fields'
     """
-    head, meta = load_head(folder)
+    head, meta, digest = load_saved_head(folder)
     try:
         if head.layout is None:
             raise ValueError("the head has no layout")  # noqa: TRY301  # reported below, with other missing parts
@@ -306,6 +309,7 @@ def load_model(folder: Path) -> Model:
             card=None if card is None else ModelCard.model_validate(card),
             smooth=_checked_smoothing(meta.get("smooth")),
             folder=Path(folder),
+            digest=digest,
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise HeadError(

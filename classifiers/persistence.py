@@ -134,6 +134,12 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
     >>> head.classes_.tolist()
     [1, 2, 3, 4]
     """
+    head, meta, _ = load_saved_head(folder)
+    return head, meta
+
+
+def load_saved_head(folder: str | Path) -> tuple[Head, dict[str, Any], str]:
+    """Load a head as `load_head` does. Also return a sha256 of the manifest, which has the sha256 of each file."""
     if not isinstance(folder, str | Path):
         raise HeadError(f"a model is named by its folder; found {folder!r}")
     folder = Path(folder)
@@ -164,7 +170,7 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
         raise HeadError(
             f"{folder} holds a state that fitting can't produce: {error_summary(error)}; don't trust this model"
         ) from error
-    return head, meta
+    return head, meta, hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
 
 
 def _foreign_attributes(fitted: dict[str, Any]) -> list[str]:

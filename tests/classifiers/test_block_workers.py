@@ -44,13 +44,20 @@ def test_a_model_that_workers_can_not_open_is_refused(features, model_folder, tm
     model = load_model(folder)
 
     refit = InThisProcess(lambda: hsifeat.fit_model(features, "lda", split="random:0.3").save(folder))
-    with pytest.raises(HsifeatError, match="holds another model here than where the prediction began"):
+    with pytest.raises(HsifeatError, match="holds another model here than the one that was loaded: load it again"):
         predict_map(features, model, executor=refit)
-    hidden = InThisProcess(lambda: shutil.rmtree(folder))
+    with pytest.raises(HsifeatError, match="holds another model here than the one that was loaded: load it again"):
+        predict_map(features, model, executor=InThisProcess())
+    again, options = load_model(folder), {"smooth": "none"}
+    np.testing.assert_array_equal(
+        predict_map(features, again, executor=InThisProcess(), **options), predict_map(features, again, **options)
+    )
+    other = load_model(shutil.copytree(model_folder, tmp_path / "other" / "model"))
+    hidden = InThisProcess(lambda: shutil.rmtree(tmp_path / "other"))
     with pytest.raises(
         HsifeatError, match="model can't be seen here: the model must be in a folder that all workers share"
     ):
-        predict_map(features, model, executor=hidden)
+        predict_map(features, other, executor=hidden)
 
 
 class SlowStart:
