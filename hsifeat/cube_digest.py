@@ -39,11 +39,14 @@ class CubeDigest:
         self._digest = hashlib.sha256(f"{rows},{cols},{bands},{self._dtype.str};".encode())
 
     def add(self, values: NDArray[Any]) -> None:
-        """Add the next values of the cube, in row-major order: rows, or a part of a row."""
+        """Add the next values of the cube in row-major order: a (rows, cols, bands) or (cols, bands) array of a real dtype."""
         self._digest.update(np.ascontiguousarray(values, dtype=self._dtype).data)
 
     def hexdigest(self, valid: NDArray[np.bool_]) -> str:
-        """Return the digest as 64 hexadecimal digits, after all values were added. `valid` is the mask of the valid pixels."""
+        """Return the digest as 64 hexadecimal digits, after all values were added.
+
+        `valid` is the mask of the valid pixels, a (rows, cols) bool array.
+        """
         digest = self._digest.copy()
         digest.update(np.packbits(valid).data)
         return digest.hexdigest()
