@@ -14,7 +14,7 @@ from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.formatting import format_bytes
 from hsifeat.runtime.resources import total_bytes
-from hsifeat.types import PlaneId
+from hsifeat.types import PlaneId, check_switches
 
 
 def make_layout(
@@ -70,7 +70,7 @@ def make_layout(
     StoreError
         If the options select no column. If an option has a wrong type. If a side is not a positive number of pixels. If a plane does not exist.
     """
-    _check_switches(spectra=spectra, position=position)
+    check_switches(spectra=spectra, position=position)
     _check_sides(window=window, spectral_patch=spectral_patch, means=means, patch=patch)
     groups: list[ColumnGroup] = []
 
@@ -98,13 +98,6 @@ def make_layout(
     if not groups:
         raise StoreError(f"{features.name} gives no columns: include spectra, a window, context or planes")
     return Layout(tuple(groups))
-
-
-def _check_switches(**options: object) -> None:
-    """Raise `StoreError` unless each option is True or False."""
-    for name, value in options.items():
-        if not isinstance(value, bool | np.bool_):
-            raise StoreError(f"{name} is True or False; found {value!r:.60}")
 
 
 def _check_sides(**options: Any) -> None:

@@ -30,6 +30,7 @@ from hsifeat.formatting import format_value
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.scenes import Labels
 from hsifeat.scenes.band_matching import match_bands
+from hsifeat.types import check_switches
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +168,7 @@ class PixelTable:
         >>> [str(group) for group in table.layout]
         ['spectra', 'spectra mean 5x5']
         """
+        check_switches(sample=sample)
         scenes = open_scenes(store)
         uses_planes = any(
             features.select(selection, context=kind)

@@ -182,6 +182,15 @@ def check_window(window: object, rows: int, cols: int, array: str = "scene") -> 
         raise StoreError(f"{window} reaches beyond the {array} of {rows} x {cols}")
 
 
+def check_switches(**options: object) -> None:
+    """Raise `StoreError` unless each option is True or False; Python would take a text such as "no" as True."""
+    import numpy as np
+
+    for name, value in options.items():
+        if not isinstance(value, bool | np.bool_):
+            raise StoreError(f"{name} is True or False; found {value!r:.60}")
+
+
 def windows(rows: int, cols: int, side_px: int) -> Iterator[Window]:
     """Divide a scene into square windows, in row-major order. Windows at the lower and right edges may be smaller.
 

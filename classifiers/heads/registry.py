@@ -14,6 +14,7 @@ from classifiers.heads.parameters import check_params
 from classifiers.heads.weighing import WeighingHead
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError, allowed_names, suggest_names
+from hsifeat.formatting import format_value
 from hsifeat.registration import load_subclass, registered_entries
 
 GROUP, OWN_DISTRIBUTION = "hsifeat.heads", "hsifeat"
@@ -42,8 +43,8 @@ def head_class(name: str) -> type[Head]:
     'SVMClassifier'
     """
     registered = _registered()
-    if name not in registered:
-        raise HeadError(f"no head is named {name!r}; {suggest_names(name, sorted(registered))}")
+    if not isinstance(name, str) or name not in registered:
+        raise HeadError(f"no head is named {format_value(name)}; {suggest_names(str(name), sorted(registered))}")
     return load_subclass(registered[name], Head, "head", HeadError)  # type: ignore[type-abstract]
 
 

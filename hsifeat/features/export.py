@@ -12,8 +12,10 @@ from hsifeat.features.export_table import ExportTable, TableBlock
 from hsifeat.features.export_writers import writer_for
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.stack import StoreLike, open_stack
+from hsifeat.formatting import format_value
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 from hsifeat.scenes import Labels
+from hsifeat.types import check_switches
 
 
 def export_features(
@@ -66,7 +68,7 @@ def export_features(
     ------
     StoreError
         If the suffix is not supported, or the folder of `out` does not exist. If a plane or label map does not exist. If no
-        pixel is selected. If the table is too large for a ``.mat`` file.
+        pixel is selected. If the table is too large for a ``.mat`` file. If an option has another type than listed above.
 
     Examples
     --------
@@ -75,6 +77,9 @@ def export_features(
     >>> hsifeat.export_features(features, "fields.parquet", planes=["t300/*"])
     [PosixPath('fields.parquet')]
     """
+    check_switches(all_pixels=all_pixels, spectra=spectra)
+    if not isinstance(out, str | Path):
+        raise StoreError(f"a table is written to a path, such as table.npy; found {format_value(out)}")
     path = Path(out)
     writer = writer_for(path)
     features = open_stack(stores)
