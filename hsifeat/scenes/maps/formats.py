@@ -141,7 +141,7 @@ def write_map(
             arrays.write_mat(path, "map", classes, legend)
         case _:
             geotiff_writer.write_map_geotiff(path, classes, legend, georeference)
-            return _georeference_notes(path, georeference)
+            return _geotiff_notes(path, georeference)
     return ()
 
 
@@ -198,8 +198,21 @@ def write_probabilities(
             arrays.write_mat(path, "probabilities", values, legend)
         case _:
             geotiff_writer.write_probabilities_geotiff(path, blocks, shape, legend, georeference)
-            return _georeference_notes(path, georeference)
+            return _geotiff_notes(path, georeference)
     return ()
+
+
+def _geotiff_notes(path: Path, georeference: Georeference | None) -> tuple[str, ...]:
+    notes = _georeference_notes(path, georeference)
+    aux_file = path.with_name(f"{path.name}.aux.xml")
+    if foreign := [file.name for file in geotiff_writer.side_files(path) if file != aux_file]:
+        notes += (
+            (
+                f"{path.name}: GDAL also reads {', '.join(foreign)}, which hsifeat did not write: move such files elsewhere if "
+                "they belong to another map"
+            ),
+        )
+    return notes
 
 
 def _georeference_notes(path: Path, georeference: Georeference | None) -> tuple[str, ...]:

@@ -46,6 +46,14 @@ _COLUMNS = (
 )
 
 
+# Endings of files that GDAL and other programs write beside a GeoTIFF, after the name of the GeoTIFF without its suffix.
+_DERIVED_SUFFIXES = {
+    f"{suffix}{ending}"
+    for suffix in (".tif", ".tiff", ".TIF", ".TIFF")
+    for ending in (".ovr", ".msk", ".msk.ovr", ".aux.xml")
+} | {".tfw", ".tifw", ".wld"}
+
+
 def write_map_geotiff(
     path: Path, classes: NDArray[np.integer], legend: Legend, georeference: Georeference | None = None
 ) -> None:
@@ -161,8 +169,11 @@ def _write(
             if shutil.disk_usage(folder).free < map_bytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise SceneError(f"{path} can't be written: {error}") from error
-        # The auxiliary file of an earlier map must not describe the new map.
+        # Overviews, masks and auxiliary files of an earlier map must not describe the new map.
         aux_file.unlink(missing_ok=True)
+        for file in side_files(path):
+            if file.name.removeprefix(path.stem) in _DERIVED_SUFFIXES:
+                file.unlink()
         if names is not None:
             # GDAL may have written this file to store what a GeoTIFF can't, such as a CRS with a rotated pole.
             root = ET.parse(complete_xml).getroot() if complete_xml.exists() else ET.Element("PAMDataset")  # noqa: S314  # written by GDAL
@@ -172,6 +183,21 @@ def _write(
         if complete_xml.exists():
             complete_xml.replace(aux_file)
         complete.replace(path)
+
+
+def side_files(path: Path) -> list[Path]:
+    """Return the other files that GDAL reads with a GeoTIFF: external overviews, masks, world files and auxiliary files.
+
+    The list is empty if there is no readable GeoTIFF.
+    """
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    try:
+        with ignored_warnings(NotGeoreferencedWarning), rasterio.open(path, driver="GTiff") as file:
+            return [Path(name) for name in file.files if Path(name) != path]
+    except RasterioError:
+        return []
 
 
 def holds_crs(path: Path, georeference: Georeference) -> bool:

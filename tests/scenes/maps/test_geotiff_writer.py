@@ -138,6 +138,38 @@ def test_a_map_replaces_all_files_of_an_earlier_one(gdal, tmp_path):
     assert file_names(tmp_path) == ["m.tif"]
 
 
+def test_side_files_of_an_earlier_map_do_not_change_what_gdal_reads(gdal, tmp_path):
+    """Overviews, masks and world files, as GDAL, QGIS and others write them."""
+    old, new = class_map(), class_map()[::-1].copy()
+    path, clean = tmp_path / "m.tif", tmp_path / "clean" / "m.tif"
+    clean.parent.mkdir()
+    write_map(path, old, LEGEND)
+    gdal("gdaladdo", "-q", "-ro", "-r", "nearest", path, "2")
+    (tmp_path / "m.tfw").write_text("9\n0\n0\n-9\n100\n100\n")
+    mask = {
+        "driver": "GTiff",
+        "transform": rasterio.Affine.scale(2),
+        "height": old.shape[0],
+        "width": old.shape[1],
+        "count": 1,
+        "dtype": "uint8",
+    }
+    with rasterio.open(tmp_path / "m.tif.msk", "w", **mask) as file:
+        file.write(np.zeros((1, *old.shape), np.uint8))
+        file.update_tags(INTERNAL_MASK_FLAGS_1=2)
+    (tmp_path / "m.tif.mine").write_text("notes")
+    assert {"m.tif.ovr", "m.tif.msk", "m.tfw"} < set(file_names(tmp_path))
+    write_map(path, new, LEGEND)
+    assert file_names(tmp_path) == ["clean", "m.tif", "m.tif.aux.xml", "m.tif.mine"]
+    write_map(clean, new, LEGEND)
+    assert json.loads(gdal("gdalinfo", "-json", path))["bands"] == json.loads(gdal("gdalinfo", "-json", clean))["bands"]
+    (tmp_path / "n.tfw").write_text("9\n0\n0\n-9\n100\n100\n")
+    _, note = write_map(tmp_path / "n.tif", new, LEGEND)
+    assert (
+        note.startswith("n.tif: GDAL also reads n.tfw, which hsifeat did not write") and (tmp_path / "n.tfw").exists()
+    )
+
+
 def write_until_killed(path):
     def blocks():
         yield from list(iter_windows(np.ones((75, 53, 4), np.float32)))[:2]
