@@ -139,7 +139,13 @@ def load_head(folder: str | Path) -> tuple[Head, dict[str, Any]]:
 
 
 def load_saved_head(folder: str | Path) -> tuple[Head, dict[str, Any], str]:
-    """Load a head as `load_head` does. Also return a sha256 of the manifest, which has the sha256 of each file."""
+    """Load a head as `load_head` does. Also return a sha256 of the manifest, which has the sha256 of each file.
+
+    Raises
+    ------
+    HeadError
+        As `load_head`.
+    """
     if not isinstance(folder, str | Path):
         raise HeadError(f"a model is named by its folder; found {folder!r}")
     folder = Path(folder)
