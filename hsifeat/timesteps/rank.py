@@ -22,7 +22,7 @@ from hsifeat.projection.default import default_projection
 from hsifeat.projection.fit import fit_leading_components
 from hsifeat.projection.image import SpectralImage
 from hsifeat.runtime.events import Listener, Note, silent
-from hsifeat.scenes import open_scene
+from hsifeat.scenes import Scene, open_scene
 from hsifeat.timesteps.angles import SpectralAngles, measure_angles
 from hsifeat.timesteps.correlation import PlaneSimilarity, correlate_planes
 from hsifeat.timesteps.optimal_denoiser import DenoiserSimilarity, OptimalDenoiser, similarity_map
@@ -205,6 +205,12 @@ def _compare_planes(
         stored_shape, scene_shape = (" x ".join(map(str, sides)) for sides in (features.shape, shape))
         raise StoreError(
             f"{features.name} is of a scene of {stored_shape} (rows, cols, bands); {scene.name} has {scene_shape}"
+        )
+    whole = scene if isinstance(scene, Scene) else Scene(scene.name, scene.cube, mask=scene.valid)
+    if features.recipe["scene"] != whole.digest:
+        raise StoreError(
+            f"{features.name} was made from another scene ({features.scene.name}) than {scene.name}: values or valid pixels "
+            "differ; name the store of this scene, or the scene of the store"
         )
     if features.recipe["backbone"].get("schedule") != schedule.digest:
         raise StoreError(f"{features.name} was made with another noise schedule: name its model with `backbone`")

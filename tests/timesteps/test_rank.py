@@ -8,6 +8,7 @@ import pytest
 from hsifeat import Scene, open_scene, rank_timesteps
 from hsifeat.errors import HsifeatError, SceneError, StoreError
 from hsifeat.projection import fit_projection
+from hsifeat.projection.image import ArrayImage
 from hsifeat.runtime.events import Note
 from hsifeat.timesteps.rank import cosine_schedule
 from hsifeat.timesteps.ranking_plot import plot_ranking
@@ -82,6 +83,19 @@ def test_a_scene_with_other_bands_is_refused(scene, backbone_folder, store_path,
     fitted = fit_projection("pca:3", scene)
     with pytest.raises(HsifeatError, match="pca:3 was fitted for 12 bands; few has 7"):
         rank_timesteps(few, backbone=backbone_folder, projection=fitted)
+
+
+@pytest.mark.parametrize("kind", ["values", "mask", "array"])
+def test_a_scene_of_the_same_shape_with_other_values_or_valid_pixels_is_refused(scene, store_path, kind):
+    other = {
+        "values": lambda: Scene("other", scene.cube + np.eye(75, 53, dtype=np.uint16)[..., None]),
+        "mask": lambda: Scene("other", scene.cube, mask=np.eye(75, 53) == 0),
+        "array": lambda: ArrayImage("other", scene.cube[::-1], scene.valid),
+    }[kind]()
+    with pytest.raises(
+        StoreError, match=r"made from another scene \(small\) than other: values or valid pixels differ"
+    ):
+        rank_timesteps(other, store=store_path)
 
 
 @pytest.fixture
