@@ -211,7 +211,10 @@ def _normalisation(
 ) -> tuple[list[float], list[float]] | None:
     if mean is None and std is None:
         return None
-    values = [[float(value) for value in numbers or ()] for numbers in (mean, std)]
+    try:
+        values = [[] if numbers is None else [float(value) for value in numbers] for numbers in (mean, std)]
+    except (TypeError, ValueError):  # no sequence of numbers
+        values = [[], []]
     if any(len(numbers) != channels for numbers in values) or not np.isfinite(values).all() or min(values[1]) <= 0:
         raise BackboneError(
             f"{name} needs a mean and a positive standard deviation for each of its {channels} channels; found mean={mean}, std={std}"

@@ -32,7 +32,8 @@ class NoiseSchedule:
     Attributes
     ----------
     alphas_cumprod : (T,) float32 array
-        Cumulative products ``abar_t`` by training timestep t, non-increasing and within [0, 1].
+        Cumulative products ``abar_t`` by training timestep t, non-increasing and within [0, 1]. The array is copied, and the copy
+        can't be changed.
     prediction : str
         Quantity that the model was trained to predict: ``epsilon``, ``sample`` or ``v_prediction``.
 
@@ -53,7 +54,10 @@ class NoiseSchedule:
     prediction: str = "epsilon"
 
     def __post_init__(self) -> None:
-        abar = np.asarray(self.alphas_cumprod, np.float32)
+        try:
+            abar = np.array(self.alphas_cumprod, np.float32)
+        except (TypeError, ValueError):
+            abar = np.empty(0, np.float32)
         if abar.ndim != 1 or not len(abar) or not ((abar >= 0) & (abar <= 1)).all() or (np.diff(abar) > 0).any():
             raise BackboneError(
                 "cumulative products of alphas must be a 1D array of numbers that descend within [0, 1]; found an array of shape "
@@ -62,6 +66,7 @@ class NoiseSchedule:
             )
         if self.prediction not in _PREDICTIONS:
             raise BackboneError(f"unknown prediction {self.prediction!r}; {allowed_names(_PREDICTIONS)}")
+        abar.flags.writeable = False  # the digest is computed once
         object.__setattr__(self, "alphas_cumprod", abar)
 
     @classmethod

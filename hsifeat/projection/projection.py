@@ -132,12 +132,21 @@ class Projection:
         (..., channels) float32 array
             Channels of each spectrum.
 
+        Raises
+        ------
+        ProjectionError
+            If the spectra have another number of bands.
+
         Examples
         --------
         >>> mean = Projection("mean", np.full((4, 1), 0.25, np.float32), np.zeros(1, np.float32), clip=False)
         >>> mean.apply(np.array([1, 2, 3, 4])).tolist()
         [2.5]
         """
+        if np.shape(spectra)[-1:] != (self.bands,):
+            raise ProjectionError(
+                f"the projection {self.spec} takes spectra of {format_count(self.bands, 'band')}; found an array of shape {np.shape(spectra)}"
+            )
         with np.errstate(over="ignore", invalid="ignore"):  # invalid pixels may hold values beyond float32
             # BLAS rounds differently for another order in memory: a scene and its copy in a store must give the same bits.
             channels = np.ascontiguousarray(spectra, np.float32) @ self.weights + self.offset

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hsifeat.errors import ProjectionError
+from hsifeat.formatting import format_value
 
 FORMS = "rgb, pca:N, bands:i,j,k or all"
 OPTIONS = {
@@ -91,6 +92,8 @@ def parse_projection(text: str) -> ProjectionSpec:
     >>> parse_projection("rgb:stretch=joint:gamma=0.4").to_text()
     'rgb:stretch=joint:gamma=0.4'
     """
+    if not isinstance(text, str):
+        raise ProjectionError(f"a projection is a text such as pca:3; found {format_value(text)}")
     form = re.match(r"(rgb|all)(?=:|$)|(pca):([1-9]\d*)(?=:|$)|(bands):(\d+(?:,\d+)*)(?=:|$)", text)
     if form is None:
         raise ProjectionError(f"unknown projection {text!r}; allowed: {FORMS}, each with options such as rgb:gamma=0.4")

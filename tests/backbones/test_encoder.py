@@ -152,6 +152,15 @@ def test_what_does_not_suit_an_encoder_is_refused(photograph, tmp_path):
         hsifeat.rank_timesteps(photograph, backbone=encoder, projection=channels_of(photograph))
     with pytest.raises(BackboneError, match="enlarges tiles by a divisor of the patch size 4; found 3"):
         EncoderBackbone(module, 3, name="dense", patch=4, upsample=3)
-    with pytest.raises(BackboneError, match=r"a mean and a positive standard deviation for each of its 3 channels"):
-        EncoderBackbone(module, 3, name="dense", mean=MEAN, std=[1, 0, 1])
+    for mean, std in ((MEAN, [1, 0, 1]), ("x", "y"), (0.5, 0.2)):
+        with pytest.raises(BackboneError, match=r"a mean and a positive standard deviation for each of its 3 channels"):
+            EncoderBackbone(module, 3, name="dense", mean=mean, std=std)
     assert not (tmp_path / "x.zarr").exists()
+
+
+def test_means_may_be_arrays_and_tensors(module):
+    lists, arrays, tensors = (
+        EncoderBackbone(module, 3, name="dense", mean=kind([0.5, 0.25, 1]), std=kind([1, 0.5, 2])).identity()
+        for kind in (list, np.array, torch.tensor)
+    )
+    assert lists == arrays == tensors

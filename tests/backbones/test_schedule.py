@@ -19,7 +19,20 @@ def test_schedule_from_betas_is_that_of_diffusers(count):
     assert NoiseSchedule(schedule.alphas_cumprod.tolist(), "v_prediction").digest == schedule.digest
 
 
-@pytest.mark.parametrize("numbers", [[], [0.1, 0.2], [1.5, 0.5], [0.9, np.nan], [[0.9, 0.1]], [0.5, -0.1]], ids=str)
+def test_a_schedule_keeps_its_digest_when_the_array_changes():
+    given = np.array([0.9, 0.5], np.float32)
+    schedule = NoiseSchedule(given)
+    digest = schedule.digest
+    given[:] = 0.1
+    assert schedule.alphas_cumprod.tolist() == np.array([0.9, 0.5], np.float32).tolist()
+    with pytest.raises(ValueError, match="read-only"):
+        schedule.alphas_cumprod[:] = 0.1
+    assert NoiseSchedule(schedule.alphas_cumprod).digest == digest
+
+
+@pytest.mark.parametrize(
+    "numbers", [[], [0.1, 0.2], [1.5, 0.5], [0.9, np.nan], [[0.9, 0.1]], [0.5, -0.1], "x", [[0.9], [1, 2]]], ids=str
+)
 def test_numbers_that_do_not_descend_within_0_and_1_are_refused(numbers):
     with pytest.raises(
         BackboneError, match=r"descend within \[0, 1\]; found an array of shape .*from_betas takes betas"

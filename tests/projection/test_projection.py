@@ -126,6 +126,11 @@ def test_an_image_with_other_bands_is_refused(scene):
         fit_projection("pca:3", scene).check(image)
 
 
+def test_spectra_of_other_bands_are_refused(scene):
+    with pytest.raises(ProjectionError, match=r"pca:3 takes spectra of 12 bands; found an array of shape \(2, 3\)"):
+        fit_projection("pca:3", scene).apply(np.ones((2, 3)))
+
+
 def test_the_order_in_memory_does_not_change_a_bit():
     cube = np.random.default_rng(0).integers(0, 9000, (33, 20, 200)).astype(np.uint16)
     fitted = fit_projection("pca:3", Scene("rows", cube))

@@ -25,6 +25,9 @@ from hsifeat.projection.spec import ProjectionSpec, parse_projection
         ("rgb:mask=a.mat:gt:clip=2", "the option 'clip' is unknown"),
         ("rgb:mask=a.mat:mask=b.mat", "the option 'mask' is repeated"),
         ("rgbx", "unknown projection 'rgbx'"),
+        (None, "a projection is a text such as pca:3; found None"),
+        (b"rgb", "a projection is a text"),
+        (["rgb"], "a projection is a text"),
     ],
 )
 def test_wrong_options_are_refused(scene, spec, message):
