@@ -158,7 +158,8 @@ def test_what_does_not_suit_an_encoder_is_refused(photograph, tmp_path):
     assert not (tmp_path / "x.zarr").exists()
 
 
-def test_means_may_be_arrays_and_tensors(module):
+def test_means_may_be_arrays_and_tensors():
+    module = seeded(dense)
     lists, arrays, tensors = (
         EncoderBackbone(module, 3, name="dense", mean=kind([0.5, 0.25, 1]), std=kind([1, 0.5, 2])).identity()
         for kind in (list, np.array, torch.tensor)
