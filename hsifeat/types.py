@@ -78,7 +78,7 @@ def plain_values(part: Any) -> NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):
         raise SceneError(
             "the slices of the array are masked, and masked values would count as data: open the file with open_scene, or give "
-            "an array without a mask, with `mask` or `nodata` (netCDF4: variable.set_auto_maskandscale(False); dask: "
+            "an array without a mask, with mask=… or nodata=… (netCDF4: variable.set_auto_maskandscale(False); dask: "
             "dask.array.ma.getdata)"
         )
     return np.asarray(values)

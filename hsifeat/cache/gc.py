@@ -11,8 +11,7 @@ from hsifeat.cache.sample_cache import delete_orphans
 from hsifeat.cache.usage import StoreUsage, list_usage, store_bytes
 from hsifeat.errors import StoreError
 from hsifeat.files import cache_folder, delete_leftovers
-from hsifeat.formatting import format_count
-from hsifeat.store.keys import is_store_file
+from hsifeat.store.keys import refuse_foreign_files
 from hsifeat.store.location import Location, as_location
 from hsifeat.store.locks import delete_free_locks, delete_free_marks, exclusive_lock
 from hsifeat.store.read_cache import samples_folder
@@ -49,12 +48,7 @@ def _check_removable(location: Location) -> None:
     if root is None or b'"hsifeat' not in root:
         catalogue.forget_if_gone(location)
         raise StoreError(f"no store at {location}: nothing was deleted")
-    foreign = [file for file in location.files() if not is_store_file(file)]
-    if foreign:
-        raise StoreError(
-            f"{location} contains {format_count(len(foreign), 'file')} that hsifeat did not write, such as {foreign[0]}: move such files "
-            "elsewhere, or delete the store by hand"
-        )
+    refuse_foreign_files(location, location.files(), "or delete the store by hand")
 
 
 def delete_remains(folder: Path) -> None:

@@ -16,6 +16,7 @@ from hsifeat.features.features import Features
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 from hsifeat.scenes.open_scene import attach_companion
 from hsifeat.store import verify as checks
+from hsifeat.store.keys import refuse_foreign_files
 from hsifeat.store.location import Location
 from hsifeat.store.locks import write_lock
 from hsifeat.store.restore import planes_to_recompute, restore
@@ -88,7 +89,7 @@ def repair(
 ) -> Verification:
     """Repair the damaged files of a store, and verify the store again.
 
-    Damaged metadata files are written again, and files that do not belong to the store are deleted. The backbone
+    Damaged metadata files are written again, and shards that do not belong to the store are deleted. The backbone
     recomputes damaged features, and computes the missing features of unfinished planes. If a repair is interrupted,
     repeat it to complete the planes.
 
@@ -114,9 +115,12 @@ def repair(
     Raises
     ------
     HsifeatError
-        If a damaged file of the scene or of a label map can't be restored. If the backbone can't be opened or has changed.
+        If the store contains files that hsifeat did not write. If a damaged file of the scene or of a label map can't be
+        restored. If the backbone can't be opened or has changed.
         If the store is still damaged after the repair.
     """
+    extra = [damage.key for damage in verification.damages if damage.kind == "extra"]
+    refuse_foreign_files(location, extra, "and repair the store then")
     while verification.damages or verification.unfinished:
         with write_lock(location, lambda: listen(Note(f"another process is writing to {location}: waiting for it"))):
             damages = checks.recheck(location, verification.damages, is_locked=True)

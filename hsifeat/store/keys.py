@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from hsifeat.errors import StoreError
+from hsifeat.formatting import format_count
 from hsifeat.store.confinement import check_key
 from hsifeat.store.plane_layout import Unit
 from hsifeat.types import PlaneId
@@ -99,6 +101,25 @@ def is_store_file(key: str) -> bool:
         return _STORE_FILE.fullmatch(check_key(key)) is not None
     except StoreError:
         return False
+
+
+def refuse_foreign_files(location: object, files: Iterable[str], advice: str) -> None:
+    """Raise a `StoreError` if a store contains files that hsifeat did not write.
+
+    Parameters
+    ----------
+    location : Location
+        Location of the store, for the message.
+    files : iterable of str
+        Keys of files of the store.
+    advice : str
+        What to do then, for the message.
+    """
+    if foreign := [file for file in files if not is_store_file(file)]:
+        raise StoreError(
+            f"{location} contains {format_count(len(foreign), 'file')} that hsifeat did not write, such as {foreign[0]}: move such files "
+            f"elsewhere, {advice}"
+        )
 
 
 def is_checksum_key(key: object) -> bool:

@@ -104,6 +104,25 @@ def test_verify_and_repair_beside_a_writer(store_path, scene, backbone_folder, t
     assert len(Store.open(path).planes) == 4 * len(timesteps)
 
 
+def test_a_repair_deletes_no_files_that_hsifeat_did_not_write(store_path, backbone_folder, tmp_path):
+    path = tmp_path / "s.zarr"
+    shutil.copytree(store_path, path)
+    shard = "planes/t0000/mid_block/c/0/0/0"
+    (path / "planes/t0000/mid_block/c/7/7").mkdir(parents=True)
+    shutil.copy(path / shard, path / "planes/t0000/mid_block/c/7/7/0")
+    flip(path / shard)
+    (path / "notes.txt").write_text("notes")
+    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    location = as_location(path)
+    with pytest.raises(
+        StoreError, match=r"contains 1 file that hsifeat did not write, such as notes.txt: move such files"
+    ):
+        repair(location, verify(location))
+    assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before
+    (path / "notes.txt").rename(tmp_path / "notes.txt")
+    assert not repair(location, verify(location)).damages
+
+
 def test_a_damaged_scene_is_not_repaired(store_path, tmp_path):
     path = tmp_path / "s.zarr"
     shutil.copytree(store_path, path)
