@@ -219,12 +219,14 @@ class TokenFile:
         return revoked
 
     def _lock(self) -> FileLock:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.path.with_name(f".{self.path.name}.lock"))
+        path = self.path.resolve()  # A link and its target have one lock.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path.with_name(f".{path.name}.lock"))
 
     def _save(self, entries: list[TokenEntry]) -> None:
         content = json.dumps({"tokens": [entry.model_dump(exclude_none=True) for entry in entries]}, indent=1)
-        write_private_file(self.path, content)
+        # A service may read the target of a link, so a file in place of the link would not change its tokens.
+        write_private_file(self.path.resolve(), content)
 
 
 def new_token() -> str:

@@ -195,6 +195,17 @@ def test_the_token_file_keeps_no_token(tmp_path):
         TokenFile(file.path).caller_of_token(token)
 
 
+def test_a_link_to_a_token_file_changes_the_file(tmp_path):
+    (tmp_path / "etc").mkdir()
+    link, path = tmp_path / "tokens.json", tmp_path / "etc" / "tokens.json"
+    link.symlink_to("etc/tokens.json")
+    token = TokenFile(link).add("ada", "read", days=None)
+    assert TokenFile(path).caller_of_token(token) is not None
+    TokenFile(link).revoke("ada")
+    assert TokenFile(path).caller_of_token(token) is None
+    assert link.is_symlink() and not path.is_symlink()
+
+
 def test_names_and_identifiers_of_tokens(tmp_path):
     file = TokenFile(tmp_path / "tokens.json")
     for name in ("", "a\nb", "<b>", "x" * 65):
