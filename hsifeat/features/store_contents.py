@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -53,8 +54,8 @@ class StoreContents:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Scene, backbone and options of the extraction (the recipe of the store), as JSON values."""
-        return self.store.manifest.recipe
+        """Scene, backbone and options of the extraction (the recipe of the store), as JSON values. A copy."""
+        return deepcopy(self.store.manifest.recipe)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -124,7 +125,7 @@ class StoreContents:
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """(rows, cols) bool array of the valid pixels of the scene."""
+        """(rows, cols) bool array of the valid pixels of the scene. It can't be changed: change a copy."""
         return self.store.valid
 
     @cached_property
@@ -139,10 +140,10 @@ class StoreContents:
 
         A map that was read stays as it is if another extraction replaces it. Open the store again to use the new map.
         """
-        return self.scene.labels
+        return dict(self.scene.labels)
 
     def labels(self, name: str | None = None) -> Labels:
-        """Return a label map of the scene.
+        """Return a label map of the scene. Its array can't be changed: change a copy.
 
         Parameters
         ----------

@@ -40,7 +40,7 @@ class Scene(CubeShape):
         have this order.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
         Centre wavelength and full width at half maximum of each band in nm; None if unknown. The wavelengths need not
-        ascend. Lists are converted.
+        ascend. Lists are converted. The arrays are copies, and can't be changed.
     labels : dict of str to Labels
         Label maps on the scene's grid, by name. A map with a georeference has that of the scene.
     band_names : tuple of str
@@ -123,6 +123,9 @@ class Scene(CubeShape):
     def _convert_lists(self) -> None:
         for attribute in ("wavelengths_nm", "fwhm_nm"):
             lengths = as_lengths(getattr(self, attribute), self.bands, f"{self.name}: {attribute}")
+            if lengths is not None:
+                lengths = lengths.copy()
+                lengths.flags.writeable = False
             object.__setattr__(self, attribute, lengths)
         for attribute in ("band_names", "notes"):
             object.__setattr__(self, attribute, as_texts(getattr(self, attribute), f"{self.name}: {attribute}"))

@@ -64,7 +64,7 @@ class LabelMaps:
         return array
 
     def classes(self, name: str) -> NDArray[np.integer]:
-        """Read a label map as a (rows, cols) integer array.
+        """Read a label map as a (rows, cols) integer array that can't be changed.
 
         Raises
         ------
@@ -73,7 +73,9 @@ class LabelMaps:
         """
         array = self.array(name)
         with damage_errors(self._files.location, f"scene/labels/{name}"):
-            return np.asarray(array[:])
+            classes = np.asarray(array[:])
+        classes.flags.writeable = False
+        return classes
 
     def add(self, name: str, classes: NDArray[np.integer], attributes: dict[str, Any]) -> None:
         """Add a label map. If a label map with this name exists, it is replaced.

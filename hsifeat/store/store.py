@@ -290,10 +290,12 @@ class Store:
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
-        """Mask of the valid pixels of the scene, as a (rows, cols) bool array."""
+        """Mask of the valid pixels of the scene, as a (rows, cols) bool array that can't be changed."""
         facts = self.manifest.scene
         shape = facts.rows, facts.cols
-        return self.files.read("scene/valid", shape, empty_mask(*shape))
+        mask = self.files.read("scene/valid", shape, empty_mask(*shape))
+        mask.flags.writeable = False
+        return mask
 
     @cached_property
     def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:

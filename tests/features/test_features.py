@@ -58,6 +58,30 @@ def test_what_there_is(opened):
     assert not opened.unfinished
 
 
+@pytest.mark.parametrize("bands", [None, [2, 0]], ids=["all bands", "two bands"])
+def test_what_a_store_returns_can_not_change_what_it_returns_later(bands, store_path):
+    """The oracle is a store that is opened anew."""
+    features = open_features(store_path)
+    features = features if bands is None else features.with_bands(bands)
+    for array in (
+        features.valid,
+        features.readable,
+        features.labels().classes,
+        features.scene.valid,
+        features.scene.wavelengths_nm,
+        features.scene.labels["fields"].classes,
+    ):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:1] = 0
+    features.recipe["backbone"].clear()
+    features.label_maps.clear()
+    fresh = open_features(store_path)
+    assert features.recipe == fresh.recipe and list(features.label_maps) == list(fresh.label_maps) == ["fields"]
+    copy = features.labels().classes.copy()
+    copy[:20] = 0
+    assert features.labels().counts == fresh.labels().counts
+
+
 @settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, ROWS - 1), st.integers(0, COLS - 1)), min_size=1, max_size=60))
 def test_samples_are_torchs_interpolation(opened, whole, pixels):
