@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.errors import HeadError
+
 # (K, K) integer array: number of pixels by true class (rows) and predicted class (columns). The K classes are all classes
 # that occur as true or predicted class.
 Confusion = NDArray[np.integer]
@@ -183,12 +185,21 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
     Scores
         Overall scores, scores of each class, and the confusion matrix.
 
+    Raises
+    ------
+    HeadError
+        If the arrays are empty, or differ in length.
+
     Examples
     --------
     >>> scores = score_predictions(np.array([1, 1, 2, 2]), np.array([1, 1, 2, 1]))
     >>> scores.oa, scores.recall, scores.confusion.tolist()
     (0.75, {1: 1.0, 2: 0.5}, [[2, 0], [1, 1]])
     """
+    if np.shape(truth) != np.shape(predicted) or np.ndim(truth) != 1 or not len(truth):
+        raise HeadError(
+            f"true and predicted classes are two 1D arrays of equal length; found the shapes {np.shape(truth)} and {np.shape(predicted)}"
+        )
     classes, codes = np.unique(np.concatenate([truth, predicted]), return_inverse=True)
     true, assigned = np.split(codes, 2)
     confusion = np.bincount(true * len(classes) + assigned, minlength=len(classes) ** 2).reshape(len(classes), -1)

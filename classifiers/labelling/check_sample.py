@@ -12,6 +12,9 @@ from classifiers.labelling.quick_map import QuickMapper, checked_labels
 from classifiers.labelling.scene_columns import SceneColumns
 from classifiers.labelling.score import LabelScore, wilson_interval
 from classifiers.metrics import score_predictions
+from hsifeat.errors import HeadError
+from hsifeat.formatting import format_value
+from hsifeat.types import as_int
 
 _DRAWS_AT_ONCE = 4096
 
@@ -40,6 +43,11 @@ def draw_check_places(
     (n, 2) intp array
         Row and column of each pixel.
 
+    Raises
+    ------
+    HeadError
+        If `count` or `seed` is not a whole number from 0.
+
     Examples
     --------
     >>> import hsifeat
@@ -47,6 +55,10 @@ def draw_check_places(
     >>> draw_check_places(open_scene_columns(hsifeat.open_features("fields.zarr")), 2).shape
     (2, 2)
     """
+    for name, number in (("count", count), ("seed", seed)):
+        whole = as_int(number)
+        if whole is None or whole < 0:
+            raise HeadError(f"{name} is a whole number from 0; found {format_value(number)}")
     pixels = np.flatnonzero(columns.mask if among is None else columns.mask & among)
     drawn = pixels[_draw_distinct(len(pixels), count, seed)]
     return np.stack(np.divmod(drawn, columns.shape[1]), axis=1).astype(np.intp)

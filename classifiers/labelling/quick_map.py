@@ -15,14 +15,15 @@ from classifiers.heads.registry import make_head
 from classifiers.heads.sklearn_head import SklearnHead
 from classifiers.labelling.column_prediction import predict_columns
 from classifiers.labelling.guided_filter import GuidedFilter
-from classifiers.labelling.pixel_order import GridView
+from classifiers.labelling.pixel_order import STEPS, GridView
 from classifiers.labelling.scene_columns import SceneColumns, quick_heads
 from classifiers.smoothing import ProbabilityTile, SmoothingRule, parse_smoothing
 from classifiers.smoothing.guided import GuidedSmoothing
 from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
+from hsifeat.formatting import format_value
 from hsifeat.runtime.events import Event, Listener, Note, silent
-from hsifeat.types import Window
+from hsifeat.types import Window, as_int
 
 _LARGEST_CLASS = 2**16 - 1
 
@@ -226,6 +227,11 @@ class QuickMapper:
             pixel of the map.
         check : callable
             Function that is called repeatedly during the work. It can raise an exception to stop the work.
+
+        Raises
+        ------
+        HeadError
+            If `step` is another number.
         """
         window = window or Window(0, 0, *self.columns.shape)
         notes: list[str] = []
@@ -320,6 +326,8 @@ class QuickMapper:
 
     def _grid(self, window: Window, step: int) -> tuple[SmoothingRule | None, GridView]:
         """Return the smoothing rule in pixels of a grid, and the grid with the margin that this rule needs."""
+        if as_int(step) not in STEPS:
+            raise HeadError(f"the step of a map is one of {', '.join(map(str, STEPS))}; found {format_value(step)}")
         rule = self.rule
         if isinstance(rule, GuidedSmoothing):
             rule = replace(rule, radius=max(round(rule.radius / step), 1))

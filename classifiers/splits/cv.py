@@ -14,6 +14,7 @@ from classifiers.splits.split_draw import Split
 from hsifeat.errors import SplitError
 from hsifeat.formatting import format_count
 from hsifeat.scenes import Labels
+from hsifeat.types import as_int
 
 _HINT = "pass the pixel of each row: groups=table.pixels, in cross_val_score params={'groups': table.pixels}"
 
@@ -51,8 +52,8 @@ class SplitCV:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.n_splits < 1:
-            raise SplitError(f"a cross-validation needs at least one split; found n_splits={self.n_splits}")
+        if (as_int(self.n_splits) or 0) < 1:
+            raise SplitError(f"a cross-validation needs at least one split; found n_splits={self.n_splits!r:.60}")
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SplitCV:
         # scikit-learn copies `cv` for every candidate of a search; this object is immutable.

@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, recall_score
 
 from classifiers.metrics import score_predictions
+from hsifeat.errors import HeadError
 
 
 def test_scores_of_a_small_case():
@@ -41,3 +42,9 @@ def test_scores_are_those_of_scikit_learn_to_the_last_bit(seed):
     assert [*scores.recall.values()] == recall.tolist()
     assert [*scores.by_class["f1"].values()] == f1_score(truth, predicted, **by_class).tolist()
     np.testing.assert_array_equal(scores.confusion, confusion_matrix(truth, predicted))
+
+
+@pytest.mark.parametrize(("truth", "predicted"), [([1, 2], [1]), ([], []), ([[1]], [[1]])], ids=str)
+def test_classes_of_unequal_numbers_or_none_are_refused(truth, predicted):
+    with pytest.raises(HeadError, match="two 1D arrays of equal length; found the shapes"):
+        score_predictions(np.array(truth, int), np.array(predicted, int))

@@ -145,6 +145,9 @@ def test_a_coarse_map_has_the_classes_of_its_pixels(columns, clicks):
     part = mapper.predict(head, window=window, step=2)
     assert (part.step, part.window) == (2, window)
     np.testing.assert_array_equal(part.classes, full.classes[12:41:2, 8:29:2])
+    for step in (0, -1, 3, 32, "2"):
+        with pytest.raises(HeadError, match=f"the step of a map is one of 16, 8, 4, 2, 1; found {step!r}"):
+            mapper.predict(head, step=step)
 
 
 def test_a_window_is_smoothed_like_the_whole(columns, clicks):

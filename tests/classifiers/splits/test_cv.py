@@ -115,5 +115,8 @@ def test_rows_of_unknown_pixels_are_refused(store_path):
         next(table.cv("random:0.5").split(table.X[:9] * 3 + 1))
     with pytest.raises(SplitError, match="2 are not in this table"):
         next(table.cv("random:0.5").split(table.X[:3], groups=[table.pixels[0], -1, 10**9]))
+    for number in ("3", 2.5, None):
+        with pytest.raises(SplitError, match=f"at least one split; found n_splits={number!r}"):
+            table.cv("random:0.5", number)
     with pytest.raises(SplitError, match="at least one split; found n_splits=0"):
         table.cv("random:0.5", 0)
