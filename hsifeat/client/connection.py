@@ -190,7 +190,7 @@ class Connection:
         companion = reading.pop("companion", None)
         request = {
             "scene": {**self._scene(sources, label_maps, listen, companion), **reading},
-            "options": {name: _plain(value) for name, value in options.items()},
+            "options": options,
             "preset": preset,
             "like": like,
             "priority": priority,
@@ -281,7 +281,7 @@ class Connection:
         return self._submit(path, {"stores": self._keys(stores), "options": options, "priority": priority})
 
     def _submit(self, path: str, request: dict[str, Any]) -> RemoteJob:
-        content = {name: value for name, value in request.items() if value is not None}
+        content = {name: _plain(value) for name, value in request.items() if value is not None}
         return RemoteJob(self._transport, self._transport.json("POST", path, json=content)["job"])
 
     def _scene(
@@ -339,5 +339,11 @@ def _check_options(options: dict[str, Any], preset: str | None, like: str | None
 
 
 def _plain(value: Any) -> Any:
-    """Convert the value of an option to a JSON value."""
-    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+    """Convert the value of an option to a JSON value. NumPy numbers and arrays become numbers and lists."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value

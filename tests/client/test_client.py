@@ -7,6 +7,7 @@ import zipfile
 from types import SimpleNamespace
 
 import httpx
+import numpy as np
 import pytest
 
 from hsifeat.client.connection import Connection
@@ -323,3 +324,17 @@ def test_a_store_is_named_by_its_key_or_its_address():
         with pytest.raises(HsifeatError, match="no store of this service"):
             service.extract("scene.mat", like=store)
     assert requests == []
+
+
+def test_options_may_be_numbers_and_arrays_of_numpy():
+    requests = []
+
+    def answer(request):
+        requests.append(json.loads(request.content))
+        return httpx.Response(200, json={"job": STATE})
+
+    service = Connection(transport_to(answer))
+    service.fit("0" * 64, seed=np.int64(3), params={"C": np.float32(2)})
+    service.extract("scene.mat", backbone="context", timesteps=np.array([0]), reading={"nodata": np.float32(-9999)})
+    assert requests[0]["options"] == {"seed": 3, "params": {"C": 2.0}}
+    assert (requests[1]["options"]["timesteps"], requests[1]["scene"]["nodata"]) == ([0], -9999.0)
