@@ -30,14 +30,14 @@ SUFFIXES = (".tif", ".gpkg", ".geojson", ".csv")
 MAX_IMPORTED_CLASSES = 500
 
 
-def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
+def export_labels(labels: Labels, path: str | Path) -> tuple[str, ...]:
     """Write labels to a file that `hsifeat.open_labels` and other programs read.
 
     Parameters
     ----------
     labels : Labels
         The labels, for example from `LabelDatabase.labels`. For polygons, the labels must have a georeference with a CRS.
-    path : Path
+    path : str or Path
         The suffix selects the format:
 
         - ``.tif``: GeoTIFF of class numbers with a palette, and class names in ``.tif.aux.xml``;
@@ -65,6 +65,7 @@ def export_labels(labels: Labels, path: Path) -> tuple[str, ...]:
     >>> Path("trees.csv").read_text().split()
     ['row,col,class', '0,1,oak']
     """
+    path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise SceneError(f"labels can be written as {', '.join(SUFFIXES)}; found {path.name!r}")

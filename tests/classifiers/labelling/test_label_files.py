@@ -152,6 +152,12 @@ def degrees(path):
     return {number: (areas[number], west.min()[number], east.max()[number]) for number in areas.index}
 
 
+def test_a_text_names_a_file_of_labels(tmp_path):
+    labels = Labels("trees", np.array([[0, 1], [2, 2]]), {1: "oak", 2: "ash"})
+    export_labels(labels, str(tmp_path / "trees.csv"))
+    assert (tmp_path / "trees.csv").read_text().split() == ["row,col,class", "0,1,oak", "1,0,ash", "1,1,ash"]
+
+
 def test_geojson_around_a_pole_is_refused(tmp_path):
     from pyproj import CRS
 
