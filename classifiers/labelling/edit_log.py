@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.formatting import format_value
+from hsifeat.types import as_int
 
 EditKind = Literal["pixel", "brush", "polygon", "segment", "import", "check", "join"]
 
@@ -56,8 +58,23 @@ class LabelEdit:
         -------
         LabelEdit
             The edit.
+
+        Raises
+        ------
+        SceneError
+            If `pixels` has other values than integers, such as a bool mask. If `number` is not an integer from 0 to 65535.
         """
-        unique = np.unique(pixels).astype(np.int64)
+        indices = np.asarray(pixels)
+        if isinstance(pixels, np.ma.MaskedArray) or (indices.size and indices.dtype.kind not in "iu"):
+            raise SceneError(
+                f"the pixels of an edit are flat indices, row * cols + col, without a mask; found {format_value(pixels)}: give "
+                "np.flatnonzero(mask) for a bool mask"
+            )
+        if (value := as_int(number)) is None or not 0 <= value <= np.iinfo(np.uint16).max:
+            raise SceneError(
+                f"a class of labels is a number from 1 to 65535, and 0 erases; found {format_value(number)}"
+            )
+        unique = np.unique(indices).astype(np.int64)
         return cls(kind, unique, np.full(len(unique), number, np.uint16))
 
     @property

@@ -267,3 +267,24 @@ def test_labels_are_kept_apart_from_the_cache_that_may_be_deleted(monkeypatch, t
     assert labels_path().is_relative_to(tmp_path / "data")
     monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "moved"))
     assert labels_path() == tmp_path / "moved" / "labels.sqlite"
+
+
+@pytest.mark.parametrize(
+    ("pixels", "number", "message"),
+    [
+        (np.array([[True, False], [False, True]]), 1, r"give np\.flatnonzero\(mask\)"),
+        (np.array([1.5]), 1, "flat indices"),
+        (np.array(["1"]), 1, "flat indices"),
+        (np.ma.masked_equal([1, 2], 2), 1, "without a mask"),
+        (np.array([1]), -1, "a number from 1 to 65535"),
+        (np.array([1]), 65536, "a number from 1 to 65535"),
+        (np.array([1]), None, "a number from 1 to 65535"),
+        (np.array([1]), 1.0, "a number from 1 to 65535"),
+    ],
+)
+def test_an_edit_of_other_values_than_indices_and_a_class_number_is_refused(pixels, number, message):
+    """A bool mask labelled the pixels 0 and 1."""
+    with pytest.raises(SceneError, match=message):
+        LabelEdit.of_class("pixel", pixels, number)
+    mask = np.array([[True, False], [False, True]])
+    assert LabelEdit.of_class("pixel", np.flatnonzero(mask), np.int64(3)).pixels.tolist() == [0, 3]
