@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.files import open_regular
+from hsifeat.files import open_regular, read_regular
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.nodata import parse_nodata
+from hsifeat.scenes.nodata import NoData, describe_bands, distinct_values, parse_nodata
 from hsifeat.scenes.readers import spectrum
 from hsifeat.scenes.readers.envi_header import EnviHeader, header_candidates, read_header
 from hsifeat.scenes.readers.external_sources import check_inside
-from hsifeat.scenes.readers.gdal import read_driver_georeference, read_gdal
+from hsifeat.scenes.readers.gdal import read_driver_georeference, read_driver_nodata, read_gdal
 from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.readers.reflectance_scale import excludes_reflectance, find_reflectance_scale
 from hsifeat.types import Cube
@@ -61,15 +61,7 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
     scale, scale_notes = _read_scale(header)
     georeference, georeference_notes = _read_georeference(header, data_file)
     class_names, class_colours, class_notes = _read_classes(header) if ndim == 2 else ({}, {}, ())
-    ignored = header.values("data ignore value") or ()
-    nodata = parse_nodata(ignored)
-    ignored_notes = (
-        (
-            f"{header.path.name}: its data ignore value {header.text('data ignore value')!r} is not a number and is ignored",
-        )
-        if any(str(value).strip() for value in ignored) and not nodata
-        else ()
-    )
+    nodata, ignored_notes = _read_nodata(header, data_file)
     return Raster(
         array=array[:, :, 0] if ndim == 2 and bands == 1 else array,
         wavelengths_nm=wavelengths_nm,
@@ -139,20 +131,23 @@ def find_files(path: Path) -> tuple[EnviHeader, Path, tuple[str, ...]]:
     if path.suffix.lower() == ".hdr":
         header = read_header(path)
         return header, *_find_data_file(header)
-    return read_header(_find_header(path)), path, ()
+    header_file, notes = _find_header(path)
+    return read_header(header_file), path, notes
 
 
-def _find_header(data_file: Path) -> Path:
-    for candidate in header_candidates(data_file):
-        if candidate.is_file():
-            return candidate
+def _find_header(data_file: Path) -> tuple[Path, tuple[str, ...]]:
+    """Return the header of a data file, and a note if another header could belong to it."""
+    found = [candidate for candidate in header_candidates(data_file) if candidate.is_file()]
+    if found:
+        others = ", ".join(file.name for file in found[1:] if not file.samefile(found[0]))
+        return found[0], (f"{data_file.name}: read by the header {found[0].name}, not {others}",) if others else ()
     raise SceneError(
         f"{data_file} has no ENVI header beside it: put {data_file.with_suffix('.hdr').name} or {data_file.name}.hdr into its folder"
     )
 
 
 def _find_data_file(header: EnviHeader) -> tuple[Path, tuple[str, ...]]:
-    """Return the data file of a header, preferably a file of the expected size. Also return notes on other files."""
+    """Return the data file of a header, preferably a file of the expected size without a header of its own. Also return notes."""
     stem = header.path.with_suffix("")
     names = dict.fromkeys(stem.name + s for suffix in DATA_SUFFIXES for s in (suffix, suffix.upper()))
     candidates = [stem.with_name(name) for name in names if stem.with_name(name).is_file()]
@@ -163,7 +158,10 @@ def _find_data_file(header: EnviHeader) -> tuple[Path, tuple[str, ...]]:
         )
     # A case-insensitive file system shows one file under two names.
     files = [p for i, p in enumerate(candidates) if not any(p.samefile(earlier) for earlier in candidates[:i])]
-    data_file = min(files, key=lambda p: p.stat().st_size != header.size_bytes)
+    others_own = {
+        p for p in files if next((c for c in header_candidates(p) if c.is_file()), header.path) != header.path
+    }
+    data_file = min(files, key=lambda p: (p in others_own, p.stat().st_size != header.size_bytes))
     check_inside(header.path, data_file.name, "its data file", relative_to=header.path.parent)
     others = ", ".join(p.name for p in files if p != data_file)
     return data_file, (f"{header.path.name}: read the data file {data_file.name}, not {others}",) if others else ()
@@ -222,6 +220,30 @@ def _read_scale(header: EnviHeader) -> tuple[float, tuple[str, ...]]:
             )
             return scale, (*notes, *scale_notes)
     return 1.0, notes
+
+
+def _read_nodata(header: EnviHeader, data_file: Path) -> tuple[NoData, tuple[str, ...]]:
+    """Read the no-data values of a header. As in GDAL, those in an auxiliary file beside the data file take precedence."""
+    ignored = header.values("data ignore value") or ()
+    nodata = parse_nodata(ignored)
+    notes: tuple[str, ...] = ()
+    if any(str(value).strip() for value in ignored) and not nodata:
+        text = header.text("data ignore value")
+        notes = (f"{header.path.name}: its data ignore value {text!r} is not a number and is ignored",)
+    aux_file = data_file.with_name(f"{data_file.name}.aux.xml")
+    if not aux_file.is_file() or b"<NoDataValue" not in read_regular(aux_file):
+        return nodata, notes
+    try:
+        stored = read_driver_nodata(data_file, "ENVI")
+    except SceneError:
+        return nodata, (*notes, f"{aux_file.name} can't be read, and no-data values in it are ignored")
+    if differing := describe_bands(stored):
+        notes += (f"{aux_file.name}: the bands have different no-data values: {differing}",)
+    elif stored and stored != nodata:
+        notes += (
+            f"{aux_file.name}: no-data values are {', '.join(f'{value:g}' for value in distinct_values(stored))}",
+        )
+    return stored or nodata, notes
 
 
 def _read_georeference(header: EnviHeader, data_file: Path) -> tuple[Georeference | None, tuple[str, ...]]:

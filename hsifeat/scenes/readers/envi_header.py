@@ -82,10 +82,14 @@ def has_envi_header(path: Path) -> bool:
 
 
 def header_candidates(data_file: Path) -> Iterable[Path]:
-    """Yield the possible header paths of a data file: ``scene.hdr`` and ``scene.img.hdr`` for ``scene.img``."""
+    """Yield the possible header paths of a data file: ``scene.img.hdr``, then ``scene.hdr``, for ``scene.img``.
+
+    ``scene.hdr`` may belong to another data file of the same name, such as ``scene.dat``.
+    """
+    for suffix in (".hdr", ".HDR"):
+        yield data_file.with_name(data_file.name + suffix)
     for suffix in (".hdr", ".HDR"):
         yield data_file.with_suffix(suffix)
-        yield data_file.with_name(data_file.name + suffix)
 
 
 def read_header(path: Path) -> EnviHeader:

@@ -17,7 +17,7 @@ from hsifeat.errors import SceneError
 from hsifeat.quiet_warnings import ignored_warnings
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.nodata import describe_bands
+from hsifeat.scenes.nodata import NoData, describe_bands
 from hsifeat.scenes.readers import gdal_metadata
 from hsifeat.scenes.readers.gdal_classes import read_class_table
 from hsifeat.scenes.readers.gdal_errors import raise_read_faults
@@ -200,6 +200,19 @@ def read_driver_georeference(path: Path, driver: str) -> tuple[Georeference | No
 
     with reading_errors(path), rasterio.Env(), _open_dataset(str(path), [driver]) as dataset:
         return gdal_metadata.read_georeference(dataset, path.name)
+
+
+def read_driver_nodata(path: Path, driver: str) -> NoData:
+    """Open a file with the GDAL driver `driver`, and return its no-data values, also those in an auxiliary file."""
+    import rasterio
+
+    with (
+        reading_errors(path),
+        rasterio.Env(),
+        ignored_warnings(RuntimeWarning),
+        _open_dataset(str(path), [driver]) as file,
+    ):
+        return gdal_metadata.read_nodata(file)
 
 
 def _open_dataset(name: str, drivers: list[str]) -> Any:
