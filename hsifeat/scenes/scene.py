@@ -22,7 +22,7 @@ from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.nodata import NoData, distinct_values, is_nodata, select_bands
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.scene_checks import as_lengths, as_texts, check_image, check_mask, check_type, convert_nodata
-from hsifeat.scenes.valid_pixels import Validity, valid_pixels
+from hsifeat.scenes.valid_pixels import Validity, drop_missing_values, valid_pixels
 from hsifeat.types import Cube, plain_values
 
 
@@ -60,7 +60,8 @@ class Scene(CubeShape):
     companion_nodata : tuple of float, or tuple of one tuple of float per band
         No-data values of the companion image, in the form of `nodata`.
     mask : (rows, cols) bool array or None
-        Mask of the valid pixels. If None, `valid_pixels` computes the mask from the cube.
+        Mask of the valid pixels. Pixels with NaN, infinities or values beyond the range of float32 are invalid in any case. If
+        None, `valid_pixels` computes the mask from the cube.
     licence, citation : str
         Licence and citation, as stated by the provider of the scene.
     notes : tuple of str
@@ -168,16 +169,21 @@ class Scene(CubeShape):
     def valid(self) -> NDArray[np.bool_]:
         """Mask of the valid pixels, a (rows, cols) bool array.
 
-        This is `mask`. If `mask` is None, `valid_pixels` computes it from the cube.
+        If `mask` is None, `valid_pixels` computes it from the cube. Otherwise, this is `mask` without the pixels that have NaN,
+        infinities or values beyond the range of float32. The first access reads the cube, unless there are a mask and integers.
         """
-        if self.mask is not None:
-            return self.mask
-        return self._validity.mask
+        return self._validity.mask if self.mask is None else drop_missing_values(self.mask, self.cube)
 
     @property
     def validity_notes(self) -> tuple[str, ...]:
         """Messages on pixels that were assumed to be valid or invalid. The first access may read the whole cube."""
-        return () if self.mask is not None else self._validity.notes(self.name, self.blank_pixels)
+        if self.mask is None:
+            return self._validity.notes(self.name, self.blank_pixels)
+        dropped = int(np.count_nonzero(self.mask & ~self.valid))
+        if not dropped:
+            return ()
+        note = "with NaN, infinities or values beyond the range of float32, which always mean no data"
+        return (f"{self.name}: the mask includes {format_count(dropped, 'pixel')} {note}",)
 
     @property
     def label_notes(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,15 @@ from hsifeat.scenes.readers.zarr_arrays import is_feature_store
 from hsifeat.scenes.scene import Scene
 from hsifeat.types import Cube
 from hsifeat.zarr_thread import start_zarr_thread
+
+
+class StoredScene(Scene):
+    """A scene in a feature store. Its cube is not read for `valid`, since the mask in a store has only pixels with data."""
+
+    @cached_property
+    def valid(self) -> NDArray[np.bool_]:
+        """Mask of the valid pixels, a (rows, cols) bool array."""
+        return super().valid if self.mask is None else self.mask
 
 
 def is_scene_in_store(path: Path) -> bool:
@@ -77,7 +87,7 @@ def scene_of_facts(facts: SceneFacts, cube: Cube, valid: NDArray[np.bool_], labe
     wavelengths_nm, fwhm_nm = (
         None if values is None else np.asarray(values) for values in (facts.wavelengths_nm, facts.fwhm_nm)
     )
-    return Scene(
+    return StoredScene(
         name=facts.name,
         cube=cube,
         wavelengths_nm=wavelengths_nm,

@@ -184,6 +184,36 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
     )
 
 
+def drop_missing_values(mask: NDArray[np.bool_], cube: Cube) -> NDArray[np.bool_]:
+    """Return a mask without the pixels in which a band is NaN, infinite or beyond the range of float32.
+
+    Parameters
+    ----------
+    mask : (rows, cols) bool array
+        Mask of pixels.
+    cube : array-like of shape (rows, cols, bands)
+        Values, which are read block by block. Integers are not read.
+
+    Returns
+    -------
+    (rows, cols) bool array
+        The mask without these pixels; `mask` itself if there are none.
+
+    Examples
+    --------
+    >>> drop_missing_values(np.ones((1, 3), bool), np.array([[[1, 2], [np.nan, 2], [1, np.inf]]])).tolist()
+    [[True, False, False]]
+    """
+    if np.dtype(cube.dtype).kind != "f":
+        return mask
+    rows, cols, bands = (int(side) for side in cube.shape)
+    remaining = empty_mask(rows, cols)
+    for block in blocks(rows, cols, bands):
+        values = plain_values(cube[block.slices])
+        remaining[block.slices] = mask[block.slices] & (np.isfinite(values) & _fits_float32(values)).all(axis=2)
+    return mask if np.array_equal(remaining, mask) else remaining
+
+
 def _fits_float32(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Return the mask of the values in the range of float32, the dtype in which projections and heads compute."""
     if values.dtype.kind != "f" or values.dtype.itemsize <= np.dtype(np.float32).itemsize:

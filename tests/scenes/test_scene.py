@@ -17,7 +17,7 @@ import pytest
 import rasterio
 import xarray
 
-from hsifeat import import_planes, mapped_arrays
+from hsifeat import Window, extract, import_planes, mapped_arrays, open_features
 from hsifeat.errors import SceneError
 from hsifeat.features.scene_features import SceneFeatures
 from hsifeat.scenes import Georeference, Labels, Scene, open_scene
@@ -54,6 +54,55 @@ def test_valid_mask_and_digest(place, monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
     oracle = hashlib.sha256(b"4,5,3,<f4;" + cube.tobytes() + np.packbits(expected).tobytes()).hexdigest()
     assert scene.digest == oracle
+
+
+@pytest.mark.parametrize("place", ["memory", "file"])
+def test_pixels_without_finite_values_are_invalid_under_a_mask_too(place, monkeypatch):
+    if place == "file":
+        monkeypatch.setattr(mapped_arrays, "_MAX_MASK_BYTES", 0)
+    cube = np.ones((4, 5, 3))
+    cube[0, 0], cube[1, 1, 1], cube[2, 2, 2], cube[3, 3, 0], cube[3, 4, 0] = 0, np.nan, -np.inf, 1e39, -3e38
+    mask = np.ones((4, 5), bool)
+    mask[2] = False
+    scene = Scene("x", cube, mask=mask)
+    expected = mask.copy()
+    expected[[1, 3], [1, 3]] = False
+    np.testing.assert_array_equal(scene.valid, expected)
+    assert mask.sum() == 15
+    assert scene.digest == hashlib.sha256(b"4,5,3,<f8;" + cube.tobytes() + np.packbits(expected).tobytes()).hexdigest()
+    assert scene.validity_notes == (
+        "x: the mask includes 2 pixels with NaN, infinities or values beyond the range of float32, which always mean no data",
+    )
+    assert scene.with_bands([2]).valid.sum() == 15
+    whole = Scene("x", np.zeros((4, 5, 3)), mask=mask)
+    np.testing.assert_array_equal(whole.valid, mask)
+    assert whole.validity_notes == ()
+
+
+@pytest.mark.parametrize("make", ["extract", "import_planes"])
+def test_a_store_has_no_data_where_a_pixel_of_the_mask_has_none(make, tmp_path):
+    cube = np.random.default_rng(0).normal(100, 20, (20, 18, 4)).astype(np.float32)
+    cube[5, 5, 1], cube[8:10, 8] = np.nan, np.inf
+    scene, messages = Scene("x", cube, mask=np.ones((20, 18), bool)), []
+    if make == "extract":
+        options = {"backbone": "context", "layers": ["mean-3"], "projection": "pca:2", "listen": messages.append}
+        features = open_features(extract(scene, out=tmp_path / "x.zarr", **options))
+        assert any("the mask includes 3 pixels with NaN" in getattr(one, "message", "") for one in messages)
+    else:
+        features = open_features(import_planes(scene, {"e": np.ones((20, 18, 2))}, out=tmp_path / "x.zarr"))
+    np.testing.assert_array_equal(features.valid, np.isfinite(cube).all(axis=2))
+    np.testing.assert_array_equal(np.isfinite(features.read(Window(0, 0, 20, 18))).all(axis=2), features.valid)
+    around = cube[5:8, 5:8].reshape(9, 4)[1:].astype(np.float64).mean(axis=0)
+    np.testing.assert_allclose(features.spectra([6], [6], pool=3)[0], around, rtol=1e-5)
+    assert features.scene.digest == features.recipe["scene"]
+
+
+def test_the_cube_of_a_store_is_not_read_for_the_valid_pixels_of_its_scene(tmp_path, monkeypatch):
+    cube = np.ones((4, 5, 3), np.float32)
+    cube[1, 1, 1] = np.nan
+    store = import_planes(Scene("x", cube), {"e": np.ones((4, 5, 2))}, out=tmp_path / "x.zarr")
+    monkeypatch.setattr("hsifeat.features.stored_array.StoredArray.__getitem__", None)
+    np.testing.assert_array_equal(open_features(store).scene.with_bands([0]).valid, np.isfinite(cube).all(axis=2))
 
 
 @pytest.mark.parametrize(
