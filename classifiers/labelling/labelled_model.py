@@ -5,8 +5,9 @@ from __future__ import annotations
 from classifiers.labelling.quick_map import QuickMapper
 from classifiers.model import Model
 from classifiers.model_card import ModelCard
+from hsifeat.errors import HeadError
 from hsifeat.features.features import Features
-from hsifeat.features.scene_set import open_scenes
+from hsifeat.features.scene_set import open_scenes, single_stores
 from hsifeat.scenes import Labels
 
 
@@ -30,7 +31,7 @@ def labelled_model(features: Features, mapper: QuickMapper, labels: Labels) -> M
     Raises
     ------
     HeadError
-        If there are too few labels, see `QuickMapper.fit`.
+        If there are too few labels, see `QuickMapper.fit`. If the columns of `mapper` were computed from other stores.
 
     Examples
     --------
@@ -41,6 +42,10 @@ def labelled_model(features: Features, mapper: QuickMapper, labels: Labels) -> M
     >>> labelled_model(features, mapper, features.labels()).class_names
     {1: 'corn', 2: 'wheat', 3: 'woods', 4: 'grass'}
     """
+    if mapper.columns.keys != tuple(store.key for store in single_stores(features)):
+        raise HeadError(
+            f"the columns of the mapper were computed from other stores than {features.name}: open them from it"
+        )
     smooth = None if mapper.rule is None else mapper.rule.text
     head = mapper.fit(labels.classes)
     used = labels.classes[mapper.columns.mask]

@@ -29,6 +29,7 @@ from classifiers.scene_sample import SceneSample, readable_pixels
 from classifiers.smoothing import SceneGuide
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features, PlaneLike
+from hsifeat.features.scene_set import single_stores
 from hsifeat.mapped_arrays import create_array
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 from hsifeat.types import windows
@@ -61,6 +62,8 @@ class SceneColumns:
         Image of the scene for smoothing and superpixels, see `SceneGuide`; 0 at invalid pixels.
     kept : KeptArrays
         Folder in the cache that keeps the arrays.
+    keys : tuple of str
+        Keys of the stores from which the columns were computed.
     """
 
     shape: tuple[int, int]
@@ -71,6 +74,7 @@ class SceneColumns:
     pixels: NDArray[np.int64]
     guide: NDArray[np.float32]
     kept: KeptArrays
+    keys: tuple[str, ...]
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
@@ -181,6 +185,7 @@ def open_scene_columns(
         pixels=np.array(arrays["pixels"], np.int64),
         guide=np.array(arrays["guide"], np.float32),
         kept=kept,
+        keys=tuple(store.key for store in single_stores(features)),
     )
 
 

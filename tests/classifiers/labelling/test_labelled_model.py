@@ -1,9 +1,12 @@
 """Models of labels: saved, loaded and applied like those of `hsifeat fit`."""
 
+import pytest
+
 from classifiers import load_model, predict_map
 from classifiers.defaults import DEFAULT_SMOOTHING
 from classifiers.labelling.labelled_model import labelled_model
 from classifiers.labelling.quick_map import QuickMapper
+from hsifeat.errors import HeadError
 from hsifeat.scenes import Labels
 
 
@@ -19,3 +22,9 @@ def test_a_saved_model_maps_the_store_like_the_quick_map(context, columns, click
     assert (model.card.inputs, model.card.reduction) == ("spectra+window+context", "scene")
     assert model.smooth == DEFAULT_SMOOTHING
     assert model.card.keys == (context.key,)
+
+
+@pytest.mark.parametrize("other", ["features", "stack"])
+def test_columns_of_other_stores_are_refused(other, request, columns, clicks):
+    with pytest.raises(HeadError, match="the columns of the mapper were computed from other stores than .*small"):
+        labelled_model(request.getfixturevalue(other), QuickMapper(columns), Labels("clicks", clicks))
