@@ -43,6 +43,8 @@ _TASK = "columns"
 class SceneColumns:
     """Reduced columns of all pixels of a scene that have features.
 
+    The arrays can't be changed, since the cache keeps what is computed from them.
+
     Attributes
     ----------
     shape : tuple of int
@@ -76,11 +78,16 @@ class SceneColumns:
     kept: KeptArrays
     keys: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        for array in (self.values, self.pixels, self.guide):
+            array.flags.writeable = False
+
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
         """Mask of the pixels that have features, a (rows, cols) bool array."""
         mask = np.zeros(self.shape, np.bool_)
         mask.ravel()[self.pixels] = True
+        mask.flags.writeable = False
         return mask
 
     @cached_property
@@ -91,6 +98,7 @@ class SceneColumns:
         """
         rows = np.full(self.shape[0] * self.shape[1], -1, np.int32)
         rows[self.pixels] = np.arange(len(self.pixels), dtype=np.int32)
+        rows.flags.writeable = False
         return rows
 
     @cached_property

@@ -51,9 +51,10 @@ class PixelListReader:
 
     @cached_property
     def readable(self) -> NDArray[np.bool_]:
-        """(rows, cols) bool array of the listed pixels."""
+        """(rows, cols) bool array of the listed pixels, which can't be changed."""
         mask = np.zeros((self._store.manifest.scene.rows, self._store.manifest.scene.cols), bool)
         mask[self._rows, self._cols] = True
+        mask.flags.writeable = False
         return mask
 
     def sample(self, plane: PlaneSpec, pixels: PixelCoordinates, window_px: int | None) -> NDArray[np.float32]:

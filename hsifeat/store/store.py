@@ -299,7 +299,7 @@ class Store:
 
     @cached_property
     def pixels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
-        """Rows and columns of the pixels that have features, as two (n,) intp arrays.
+        """Rows and columns of the pixels that have features, as two (n,) intp arrays that can't be changed.
 
         The pixels are in row-major order. If planes cover the whole scene, this is None.
 
@@ -322,6 +322,7 @@ class Store:
                 raise StoreError(
                     f"{self.location}: pixels/{name} lists pixels outside of the scene: extract to another place"
                 )
+            indices.flags.writeable = False
         return rows, cols
 
     @property

@@ -84,6 +84,12 @@ def test_contents(listed, raw):
     assert len(listed.store.units) == -(-len(rows) // 512) == 2
 
 
+def test_the_list_of_pixels_can_not_be_changed(listed):
+    for array in (listed.readable, *listed.store.pixels):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:1] = 0
+
+
 @settings(max_examples=25)
 @given(st.lists(st.integers(0, np.count_nonzero(FEW) - 1), max_size=30), st.sampled_from([None, SIDE]))
 def test_samples_are_the_raw_rows_in_any_order(opened, stored, indices, pool):

@@ -32,6 +32,12 @@ def test_columns_are_what_the_head_reduces(columns, context):
     assert columns.mask.all()
 
 
+def test_the_arrays_from_which_the_cache_is_filled_can_not_be_changed(columns, context):
+    for array in (context.valid, columns.values, columns.pixels, columns.guide, columns.mask, columns.row_of_pixel):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:1] = 0
+
+
 def test_the_pixels_of_each_coarse_grid_come_first(columns):
     rows, cols = np.divmod(columns.pixels, 53)
     for step in STEPS:
