@@ -231,7 +231,7 @@ class QuickMapper:
         Raises
         ------
         HeadError
-            If `step` is another number.
+            If the head was fitted on columns of another scene or of other stores. If `step` is another number.
         """
         window = window or Window(0, 0, *self.columns.shape)
         notes: list[str] = []
@@ -268,6 +268,16 @@ class QuickMapper:
         p = self._smoothed(head, Window(0, 0, *self.columns.shape), 1, check)[2]
         return np.ascontiguousarray(p[:, row, col].T)
 
+    def _predict(
+        self, head: SklearnHead, rows: slice | NDArray[np.integer], check: Callable[[], None]
+    ) -> NDArray[np.float32]:
+        """Predict class probabilities of rows of `columns`; raise `HeadError` for a head of columns with another reduction."""
+        if not np.array_equal(head.reducer_.mean_, self.columns.reducer.mean_):
+            raise HeadError(
+                "the head was fitted on columns of another scene or of other stores: fit it with this mapper, or map with predict_map"
+            )
+        return predict_columns(head, self.columns.values[rows], check)
+
     def _probabilities_around(
         self,
         head: SklearnHead,
@@ -289,7 +299,7 @@ class QuickMapper:
         pixels = near_row[mask] * columns.shape[1] + near_col[mask]
         unique, place = np.unique(columns.row_of_pixel[pixels], return_inverse=True)
         p = np.zeros((len(head.classes_), *mask.shape), np.float32)
-        p[:, mask] = predict_columns(head, columns.values[unique], check)[place].T
+        p[:, mask] = self._predict(head, unique, check)[place].T
         guide = np.zeros((*mask.shape, columns.guide.shape[2]), np.float32)
         guide[mask] = columns.guide.reshape(-1, guide.shape[2])[pixels]
         smoothed = GuidedFilter(guide, mask, rule.radius, rule.epsilon).smooth(p, check)
@@ -314,7 +324,7 @@ class QuickMapper:
             row, col = np.nonzero(mask)
             rows = columns.row_of_pixel.reshape(columns.shape)[grid.slices][row, col]
         p = np.zeros((len(head.classes_), *mask.shape), np.float32)
-        p[:, row, col] = predict_columns(head, columns.values[rows], check).T
+        p[:, row, col] = self._predict(head, rows, check).T
         if isinstance(rule, GuidedSmoothing):
             p = self._filter(grid, step, mask, rule).smooth(p, check)
         elif rule is not None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -239,3 +240,14 @@ def test_too_few_labels_say_what_to_do(columns, clicks):
         mapper.fit(one_each)
     with pytest.raises(HsifeatError, match="found 'svm'"):
         QuickMapper(columns, "svm")
+
+
+def test_a_head_of_another_scene_is_refused(columns, clicks):
+    other = replace(
+        columns, reducer=clone(columns.reducer).fit(columns.reducer.mean_ + np.eye(len(columns.reducer.mean_)))
+    )
+    head = QuickMapper(columns).fit(clicks)
+    for use in (lambda m: m.predict(head), lambda m: m.probabilities(head, [0])):
+        use(QuickMapper(columns))
+        with pytest.raises(HeadError, match="the head was fitted on columns of another scene or of other stores"):
+            use(QuickMapper(other))
