@@ -81,9 +81,7 @@ class Features(StoreContents):
         return Features(self.store, bands if self.bands is None else tuple(self.bands[band] for band in bands))
 
     def read_scene(self, window: Window) -> NDArray[np.float32]:
-        """Return the spectra of all pixels in a window of the scene as a (rows, cols, bands) float32 array.
-
-        Pixels without data have the values of the scene's file; see `valid`.
+        """Return the stored spectra of all pixels in a window, also of those without data, as a (rows, cols, bands) float32 array.
 
         Raises
         ------
