@@ -137,7 +137,7 @@ def list_some(names: Iterable[str], limit: int = 4) -> str:
 
 
 def format_value(value: object) -> str:
-    """Format a value that a message refuses, in one line of bounded length.
+    """Format an invalid value for an error message, in one line of bounded length.
 
     >>> format_value(list(range(100)))
     '[0, 1, 2, 3, 4, 5, ...]'

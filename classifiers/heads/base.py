@@ -168,8 +168,8 @@ class Head(ClassifierMixin, BaseEstimator):
         Raises
         ------
         HeadError
-            If a value in `X` is not finite, above 1e18 or masked. If `X` has more or fewer columns than the layout, or all columns are constant. If
-            `y` has fewer than two classes. If a parameter is out of range.
+            If a value in `X` is masked, not finite or above 1e18 in magnitude. If `X` has more or fewer columns than the layout,
+            or all columns are constant. If `y` has fewer than two classes. If a parameter is out of range.
         """
         return self._fit_checked(X, y, unlabelled=unlabelled, positions=positions)
 

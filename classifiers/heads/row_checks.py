@@ -13,7 +13,7 @@ from hsifeat.formatting import format_count
 # A column is constant if its standard deviation is at most this many rounding errors of its mean.
 CONSTANT_ERRORS = 10
 _FEW_ROWS = 10
-# The square of a larger value is beyond the range of float32.
+# Squares of larger values, or sums of their squares, can exceed the range of float32.
 MAX_VALUE = 1e18
 
 
@@ -87,7 +87,8 @@ def check_magnitude(rows: NDArray[np.floating], layout: Layout | None) -> None:
     rows : (n, D) float array
         Finite features of n pixels.
     layout : Layout or None
-        Description of the columns. Only values of spectra are values of a file. [default: all columns are spectra]
+        Description of the columns. Only spectra are values of the file; other columns are computed.
+        [default: all columns are spectra]
 
     Raises
     ------

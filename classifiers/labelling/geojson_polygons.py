@@ -39,7 +39,7 @@ def as_longitudes_and_latitudes(frame: GeoDataFrame, pixel: float, name: str) ->
     ------
     SceneError
         If the CRS is local, so that its places on the Earth are unknown.
-        If a vertex lies off the map that the CRS makes of the Earth. If the bounding box of a polygon contains a pole, or if a
+        If a vertex lies off the map of the CRS. If the bounding box of a polygon contains a pole, or if a
         polygon spans more than 180 degrees of longitude. Neither of these two is an error in a geographic CRS or a cylindrical
         projection. If edges of a polygon cross.
     """
@@ -50,7 +50,7 @@ def as_longitudes_and_latitudes(frame: GeoDataFrame, pixel: float, name: str) ->
     turn = whole_turn(frame.crs.to_wkt())
     lon, lat = PositionTransformer(frame.crs.to_wkt(), "EPSG:4326", (name, "GeoJSON"), _ADVICE)(points.T)
     if len(off_map := polygons[~(np.abs(lat) < 90 + _PRECISION)]):
-        raise _refusal(frame, off_map[0], name, "reaches beyond the end of the map that the CRS makes of the Earth")
+        raise _refusal(frame, off_map[0], name, "reaches beyond the end of the map in its CRS")
     # The longitudes of a polygon are continuous: they are close to that of its first vertex, or grow with x.
     first = np.searchsorted(polygons, polygons)
     growth = 0.0 if turn is None else (points[:, 0] - points[first, 0]) * (360 / turn)
@@ -66,7 +66,7 @@ def as_longitudes_and_latitudes(frame: GeoDataFrame, pixel: float, name: str) ->
     if len(crossing := np.flatnonzero(~shapely.is_valid(shapes))):
         raise _refusal(frame, crossing[0], name, "has edges that cross if they are straight in longitude and latitude")
     shapes = clip_shapes(repeat_shapes(shapes, 360, _WORLD), _WORLD)
-    # Slivers beside the meridian would become lines when they are rounded in another way.
+    # If each vertex were rounded on its own, slivers beside the meridian could become lines.
     shapes = shapely.orient_polygons(shapely.set_precision(shapes, _PRECISION))
     return frame.set_geometry(shapes, crs="EPSG:4326")
 

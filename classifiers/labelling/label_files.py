@@ -55,7 +55,7 @@ def export_labels(labels: Labels, path: str | Path) -> tuple[str, ...]:
     SceneError
         If the suffix is unknown. If no pixel is labelled. If polygons are requested and the labels have no CRS, or if a ``.gpkg``
         file can't hold their CRS, such as a rotated pole. If a polygon of
-        a ``.geojson`` file lies around a pole or touches it, or reaches beyond the end of the map that the CRS makes of the Earth.
+        a ``.geojson`` file lies around a pole or touches it, or reaches beyond the edge of the map in its CRS.
 
     Examples
     --------

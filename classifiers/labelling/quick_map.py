@@ -231,7 +231,8 @@ class QuickMapper:
         Raises
         ------
         HeadError
-            If the head was fitted on columns of another scene or of other stores. If `step` is another number.
+            If the head was fitted on columns of another scene or of other stores. If `step` is not one of
+            `pixel_order.STEPS`.
         """
         window = window or Window(0, 0, *self.columns.shape)
         notes: list[str] = []
@@ -271,7 +272,7 @@ class QuickMapper:
     def _predict(
         self, head: SklearnHead, rows: slice | NDArray[np.integer], check: Callable[[], None]
     ) -> NDArray[np.float32]:
-        """Predict class probabilities of rows of `columns`; raise `HeadError` for a head of columns with another reduction."""
+        """Predict class probabilities of rows of `columns`; raise `HeadError` if the head was fitted on other columns."""
         if not np.array_equal(head.reducer_.mean_, self.columns.reducer.mean_):
             raise HeadError(
                 "the head was fitted on columns of another scene or of other stores: fit it with this mapper, or map with predict_map"

@@ -15,7 +15,8 @@ from hsifeat.projection.projection import Projection
 from hsifeat.types import Cube, Window
 
 _COMPONENTS = 3
-# Components are clipped at this multiple of the standard deviation of the first, so that edges of outliers don't hide the others.
+# Components are clipped at this multiple of the standard deviation of the first, so that edges of outliers don't outweigh
+# all others.
 _CLIP = 3.0
 
 
@@ -23,9 +24,9 @@ _CLIP = 3.0
 class SceneGuide:
     """First three principal components of a scene, in units of the standard deviation of the first component.
 
-    Values are clipped to ±3, so that edges of outliers don't hide the others. Outliers still count in the standard deviation,
-    see `notes`. Edges between pixels that are clipped to the same value
-    are lost. If `fit_projection` finds fewer than three significant components, the guide has fewer than three channels.
+    Values are clipped to ±3, so that edges of outliers don't outweigh all others. Outliers still increase the standard
+    deviation, see `notes`. Edges between pixels that are clipped to the same value are lost. If `fit_projection` finds fewer
+    than three significant components, the guide has fewer than three channels.
 
     Attributes
     ----------

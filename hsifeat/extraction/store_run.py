@@ -29,7 +29,7 @@ class StoreInUseError(StoreError):
 
 
 class ReplacementError(StoreError):
-    """Raised when a run would replace contents of a store, and was told to replace nothing.
+    """Raised when a run would replace contents of a store, but `replace` is False.
 
     Attributes
     ----------

@@ -54,7 +54,7 @@ class StoreContents:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Scene, backbone and options of the extraction (the recipe of the store), as JSON values. A copy."""
+        """Scene, backbone and options of the extraction (the recipe of the store), as a new dict of JSON values."""
         return deepcopy(self.store.manifest.recipe)
 
     @property

@@ -12,7 +12,7 @@ from hsifeat.scenes.map_positions import PositionTransformer
 from hsifeat.scenes.pixel_grid import PixelGrid
 
 _EDGE = 1e-6  # width of the edge of a file, in cells
-# Number of positions along each side of a scene that stand for all of it. An odd number includes the centre.
+# Number of sampled positions along each side of a scene. An odd number includes the centre.
 _SAMPLES = 33
 
 

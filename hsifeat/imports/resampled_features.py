@@ -101,7 +101,7 @@ class ResampledFeatures(PlacedFeatures):
 
 
 def _split_far_cells(cells: NDArray[np.int64], chosen: NDArray[np.bool_], limit: int) -> Iterator[NDArray[np.bool_]]:
-    """Split positions until 2 x 2 cells at each position of a part lie in a window of at most `limit` cells.
+    """Split positions into parts, so that a window of at most `limit` cells holds the 2 x 2 cells at every position of a part.
 
     Neighbouring pixels may lie far from each other in the file: at both ends of a map, or around a pole.
 

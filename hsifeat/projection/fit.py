@@ -76,8 +76,8 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Notes
     -----
     In an image of more than about a million pixels, percentiles are computed from a regular sample of about a million
-    pixels: every k-th row and column. Stripes with a period of k rows or columns may be sampled at one phase only. The
-    forms ``pca`` and ``all`` are fitted to all pixels.
+    pixels: every k-th row and column. Stripes that repeat every k rows or columns may therefore be missed, or be all
+    that is read. The forms ``pca`` and ``all`` are fitted to all pixels.
 
     Examples
     --------

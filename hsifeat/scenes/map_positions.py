@@ -1,4 +1,4 @@
-"""Positions of a scene in another CRS, only for places on the map."""
+"""Transformation of positions from one CRS to another, limited to places on both maps."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 _ADVICE = "if one of them is wrong, assign the CRS that its coordinates are in (gdal_edit.py -a_srs or ogr2ogr -a_srs)"
 RETURN_TOLERANCE_M = 1000.0
-"""Maximum distance, in metres, between a position and the one that the way to another CRS and back leads to.
+"""Maximum distance, in metres, between a position and the result of its transformation to another CRS and back.
 
-Different transformations between two datums on the two ways differ by less.
+PROJ may use different datum transformations in the two directions; these differ by less.
 """
 _EARTH_RADIUS_M = 6_371_000.0
 
@@ -31,9 +31,9 @@ def make_transformer(source: str, target: str, owners: tuple[str, str], advice: 
     source, target : str
         The two CRS.
     owners : (str, str)
-        What has the two CRS, such as names of files, for the error.
+        What the two CRS belong to, such as names of files, for the message.
     advice : str
-        What to do after the error. [default: assign another CRS]
+        Advice at the end of the message. [default: assign another CRS]
 
     Raises
     ------
@@ -55,20 +55,21 @@ def make_transformer(source: str, target: str, owners: tuple[str, str], advice: 
 
 
 class PositionTransformer:
-    """Transform of positions from one CRS to another. Positions that are not on the maps of both CRS have no result.
+    """Transformation of positions from one CRS to another. Positions that are not on the maps of both CRS have no result.
 
     PROJ gives coordinates for many positions off the map. Beyond the end of a sinusoidal map, for example, longitudes are beyond
-    180 degrees. Far from its area of use, a projection may put a place onto another one. The way back then leads to another place,
-    and the position has no result. A position from which PROJ finds no way back is kept: the edge of some maps is of this kind.
+    180 degrees. Far from its area of use, a projection may put a place onto another one. The inverse transformation then
+    gives another place, and the position has no result. A position without an inverse transformation is kept, because the
+    edge of some maps has none.
 
     Parameters
     ----------
     source, target : str
         The two CRS.
     owners : (str, str)
-        What has the two CRS, such as names of files, for the error.
+        What the two CRS belong to, such as names of files, for the message.
     advice : str
-        What to do after the error; see `make_transformer`.
+        Advice at the end of the message; see `make_transformer`.
 
     Raises
     ------

@@ -170,7 +170,8 @@ class Scene(CubeShape):
         """Mask of the valid pixels, a (rows, cols) bool array.
 
         If `mask` is None, `valid_pixels` computes it from the cube. Otherwise, this is `mask` without the pixels that have NaN,
-        infinities or values beyond the range of float32. The first access reads the cube, unless there are a mask and integers.
+        infinities or values beyond the range of float32. The first access reads the cube, unless `mask` is
+        set and the values are integers.
         """
         return self._validity.mask if self.mask is None else drop_missing_values(self.mask, self.cube)
 

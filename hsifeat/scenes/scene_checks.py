@@ -1,4 +1,4 @@
-"""Checks of the values from which scenes and label maps are made, and conversion of lists to arrays and tuples."""
+"""Checks of the arguments of scenes and label maps, and conversion of lists to arrays and tuples."""
 
 from __future__ import annotations
 

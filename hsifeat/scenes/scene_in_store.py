@@ -24,7 +24,7 @@ from hsifeat.zarr_thread import start_zarr_thread
 
 
 class StoredScene(Scene):
-    """A scene in a feature store. Its cube is not read for `valid`, since the mask in a store has only pixels with data."""
+    """Scene in a feature store. `valid` does not read the cube, because the mask in a store includes only pixels with data."""
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:

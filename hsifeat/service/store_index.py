@@ -106,7 +106,8 @@ class StoreIndex:
     cache : str, optional
         Folder or bucket whose stores are served. If None, the stores in this machine's catalogue are served.
     pauses : bool
-        Whether searches pause, so that requests for unknown keys take little time. If False, each unknown key is searched.
+        Whether searches pause, so that requests for unknown keys take little time. If False, each search reads the folder or
+        bucket again.
     """
 
     def __init__(self, cache: str | None = None, *, pauses: bool = True) -> None:

@@ -164,8 +164,8 @@ class ChecksumReader(WrapperStore[Any]):
         ------
         StoreError
             If a file that is read as a whole does not match its checksum. If a shard is truncated or belongs to another
-            unit. If a file that ``checksums.json`` lists is missing. If another store has replaced the store. If another label
-            map has replaced the map of which a part was read before.
+            unit. If a file that ``checksums.json`` lists is missing. If another store has replaced the store. If a
+            label map was replaced after a part of it was read.
         """
         content = await self._get(key, prototype, byte_range)
         if not has_checksum(key):
@@ -203,7 +203,7 @@ class ChecksumReader(WrapperStore[Any]):
         return (decode(newest.to_bytes()) if newest is not None else None) or self.checksums
 
     async def _check_label_file(self, name: str, key: str, content: Buffer | None) -> None:
-        """Raise `StoreError` if a file of the label map `name` is damaged, or belongs to a newer map than a file that was read.
+        """Raise `StoreError` if a file of the label map `name` is damaged, or belongs to a newer map than files read before.
 
         If nothing of a replaced map was read before, the new map is read. `content` is the whole file `key`, or None if there is
         no such file, as for a chunk without labels.

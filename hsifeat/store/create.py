@@ -144,8 +144,8 @@ def _write_scene(group: zarr.Group, manifest: Manifest, scene: SceneArrays) -> s
 def _copy_cube(source: Cube, cube: zarr.Array[Any], side: int) -> CubeDigest:
     """Copy a cube into an array with shards of `side` pixels. Return the digest of the values.
 
-    The digest needs whole rows. They are read once for a row of shards. In a very wide scene, a row of shards may not fit into
-    memory. There, rows are read for the digest, and then each shard is read.
+    The digest needs whole rows. If a row of shards is larger than `_ROWS_BYTES`, as in a very wide scene, its values are read
+    twice: as rows for the digest, and as shards for the copy. Otherwise, they are read once.
     """
     rows, cols, bands = cube.shape
     digest = CubeDigest(cube.shape, cube.dtype)

@@ -12,7 +12,7 @@ ROOT, ROOT_COPY = "zarr.json", "zarr.copy.json"
 
 
 class ReplacementCheck:
-    """Check that a folder still has the store with the key that it has now.
+    """Check that the key of the store in a folder has not changed since the check was created.
 
     A check costs one call of `os.stat`. Only if the file ``zarr.json`` of the store was written again, its key is read again.
     Additional planes and label maps do not change this file.

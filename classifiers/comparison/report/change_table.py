@@ -9,7 +9,7 @@ from classifiers.comparison.results.differences import EntryChange
 
 _METHOD = (
     "OA is in percent, averaged over the compared seeds: those with the same training and test pixels in both reports, or all "
-    "seeds of each report if fewer than two are such. The difference is in percentage points, with its 95 % interval by a bootstrap "
+    "seeds of each report if there are fewer than two of them. The difference is in percentage points, with its 95 % interval by a bootstrap "
     "over seeds and labelled regions."
 )
 _SEEDS_ONLY = (

@@ -115,7 +115,7 @@ class EntryChange(Record):
     split: str
     before: float | None = Field(
         description="mean OA in the baseline over the compared seeds: those with the same training and test pixels in both reports "
-        "(for a bootstrap, also recorded predictions), or all seeds of each report if fewer than two are such; null if the baseline lacks the "
+        "(for a bootstrap, also recorded predictions), or all seeds of each report if there are fewer than two of them; null if the baseline lacks the "
         "entry"
     )
     after: float | None = Field(

@@ -24,8 +24,9 @@ _MARGIN = 0.1
 _SEAM = 1e-9
 # Maximum distance, in pixels, between a point in a polygon and the polygon after reprojection. `RETURN_TOLERANCE_M` is added.
 _TORN_PX = 2
-# Number of longitudes and latitudes at which the ends of a map are searched. At an end, a step is longer than this many others.
+# Number of longitudes and latitudes at which the ends of a map are searched.
 _SEARCHED = (721, 5)
+# A step between two longitudes crosses an end of the map if it is longer than this many median steps.
 _LONG_STEP = 3
 # Number of points along each side of the scene. The extent of the scene in another CRS is computed from these points.
 _EDGE_POINTS = 100
@@ -63,7 +64,7 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
     SceneError
         If no transformation between the CRS of the file and of the scene is known; see `make_transformer`.
         If a polygon crosses the meridian opposite to the centre of the scene, where x jumps by a whole turn. If a polygon
-        reaches both ends of a map that does not end at a meridian, or holds the place that such a map draws as its edge.
+        still crosses the edge of the map after the cut, or contains the place that the map stretches into its edge.
     """
     import shapely
 
@@ -140,10 +141,11 @@ def _cut_polygons(
 def _refuse_torn(
     before: NDArray[np.object_], after: NDArray[np.object_], inverse: Transformer, tolerance: float, name: str
 ) -> None:
-    """Raise a `SceneError` if the area of a polygon is another one after reprojection.
+    """Raise a `SceneError` if a polygon covers another area after reprojection.
 
-    This happens where neighbouring places lie at different ends of a map: a polygon across them is drawn over the map between
-    them, or over all but its area. The test takes a point inside each polygon before and after reprojection.
+    This happens if a polygon crosses the edge of a map, where neighbouring places lie at different ends: it then covers the
+    map between both ends, or everything except its own area. The test takes a point inside each polygon before and after
+    reprojection.
 
     Parameters
     ----------
@@ -179,7 +181,7 @@ def _refuse_torn(
     torn |= shapely.distance(move(shapely.point_on_surface(parts), "INVERSE"), moved) > tolerance
     if count := len(np.unique(owners[torn])):
         raise SceneError(
-            f"{name}: {format_count(count, 'polygon reaches', 'polygons reach')} both ends of the map that the CRS of the scene makes of the Earth: "
+            f"{name}: {format_count(count, 'polygon reaches', 'polygons reach')} both ends of the map in the CRS of the scene: "
             "split them there first, or reproject the file to this CRS (ogr2ogr -t_srs)"
         )
 

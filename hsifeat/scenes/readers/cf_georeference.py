@@ -89,7 +89,7 @@ def read_cf_georeference(
 def _read_crs(
     variable: FileVariable, mapping: FileVariable | None, units: Sequence[str], name: str
 ) -> tuple[CRS | None, bool, tuple[str, ...]]:
-    """Read the CRS. Return it, whether the file has it as WKT or as a URL, and notes.
+    """Return the CRS, whether the file states it as WKT or as a URL, and notes.
 
     `units` are the units of x and y. Without WKT, they are also the units of false easting and northing (CF, appendix F).
     """
@@ -126,7 +126,7 @@ def _axis_scales(
     """
     scales = tuple(coordinate_scale(unit, crs) for unit in units)
     if crs is None:
-        # Without a CRS, other coordinates are positions in any unit.
+        # Without a CRS, coordinates in an unknown unit are not converted.
         known = [unit.lower().startswith("1") or parse_unit(unit) is not None for unit in units]
         return tuple(scale if seen else 1.0 for scale, seen in zip(scales, known, strict=True)), ()
     if not has_wkt or None in scales or scales == (1.0, 1.0):

@@ -24,7 +24,7 @@ _SYNONYMS = {
     "surveyfoot": "ussurveyfoot",
     "internationalfoot": "foot",
     "urad": "microradian",
-    "\u03bcrad": "microradian",  # the Greek letter, in which `str.casefold` turns the micro sign
+    "\u03bcrad": "microradian",  # the Greek letter, to which `str.casefold` converts the micro sign
 }
 # Punctuation in names of units. Other characters, such as the slash of "1/m", distinguish units.
 _PUNCTUATION = re.compile(r"[\s_.'()\[\]-]")

@@ -262,8 +262,9 @@ def _read_georeference(header: EnviHeader, data_file: Path) -> tuple[Georeferenc
 def _read_classes(header: EnviHeader) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
     """Return class names, including class 0 (Unclassified), class colours, without class 0, and notes.
 
-    Commas separate the names, so a name with a comma reads as two. Names of which the header has more or fewer than classes
-    are ignored: they may belong to other classes. Empty names at the end, after a last comma, don't count.
+    Commas separate the names, so a name with a comma reads as two. If the header has more or fewer names
+    than classes, they are ignored, because they may belong to other classes. Empty names at the end, after a last comma,
+    don't count.
     """
     names = [str(name).strip() for name in header.values("class names") or ()]
     channels = spectrum.parse_numbers(header.values("class lookup") or ())

@@ -37,7 +37,7 @@ _PCIDSK_SIZE, _PCIDSK_START, _PCIDSK_COUNT, _PCIDSK_NAME = (
     slice(376, 384),
     slice(64, 128),
 )
-# A tiled file ends up to 16 free tiles of 8 KiB before the size in its header.
+# A tiled file may be shorter than its header states, by up to 16 free tiles of 8 KiB.
 _PCIDSK_FREE_BYTES = 2**17
 
 

@@ -22,8 +22,8 @@ from hsifeat.quiet_warnings import ignored_warnings
 from hsifeat.scenes.readers.external_sources import check_inside
 from hsifeat.scenes.readers.gdal_headers import check_header
 
-# GDAL opens only URLs that end with one of the allowed extensions. No URL ends with a brace. Without the last two options, GDAL reads
-# missing values of some truncated PNG and JPEG files without an error.
+# GDAL opens only URLs that end with one of the allowed extensions. No URL ends with a brace. Without the last two options, GDAL
+# returns values for missing parts of some truncated PNG and JPEG files, without an error.
 OPTIONS = {
     "GDAL_VRT_ENABLE_PYTHON": "NO",
     "VRT_VIRTUAL_OVERVIEWS": "NO",

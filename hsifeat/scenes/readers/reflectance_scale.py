@@ -16,7 +16,7 @@ _PERCENT = {"%", "percent", "percentage", "pct"}
 _OTHER_QUANTITIES = (
     "radiance", "temperature", "kelvin", "digital number", "digital_number", "counts", "emissivity", "thickness", "depth",
 )  # fmt: skip
-# Quantities that no reflectance scale applies to, in descriptions, and their units, such as mW/m^2/sr/nm.
+# Words for quantities to which no reflectance scale applies, and units of these quantities, such as mW/m^2/sr/nm.
 _NO_REFLECTANCE = re.compile("radiance|temperature|kelvin|emissivity")
 _NO_REFLECTANCE_UNITS = re.compile(r"(?<![a-z])[mun\u00b5\u03bc]?w(?![abd-ln-z])|watt|flick|^k$")
 
@@ -24,7 +24,7 @@ _NO_REFLECTANCE_UNITS = re.compile(r"(?<![a-z])[mun\u00b5\u03bc]?w(?![abd-ln-z])
 def excludes_reflectance(description: str, unit: str) -> bool:
     """Return whether a description or a unit states radiance, temperature or emissivity.
 
-    An unknown unit excludes no reflectance. A description that contains ``reflectance`` doesn't either, whatever the unit.
+    An unknown unit does not exclude reflectance. No unit does if the description contains ``reflectance``.
 
     >>> excludes_reflectance("", "uW/(cm^2 sr nm)"), excludes_reflectance("", "BRF"), states_other_quantity("", "BRF")
     (True, False, True)

@@ -66,7 +66,7 @@ def _check_owner(served: Job, settings: JobSettings) -> None:
 
 
 def _run(extraction: Job, dask: str | None, listen: Listener) -> Store:
-    """Run an extraction that replaces nothing in a store, because all people on the service use the store."""
+    """Run an extraction that replaces nothing in a store, because everyone on the service uses the store."""
     from hsifeat.extraction.run import run
     from hsifeat.extraction.store_run import ReplacementError
 

@@ -55,7 +55,7 @@ def run_jobs(settings: JobSettings, lane_name: str, parent: Connection) -> None:
     )  # Ctrl-C reaches all processes of a terminal; the service reacts to it.
     # Pages and samples, which people wait for, come first.
     os.nice(_NICENESS)
-    # The job before may have just made a store.
+    # The previous job may have just made a store.
     context = JobContext.of_settings(settings, StoreIndex(settings.cache, pauses=False))
     lane = Lane(context.database, LANES[lane_name])
     # The runner of an earlier service may not have ended yet.
