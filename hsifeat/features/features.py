@@ -81,7 +81,7 @@ class Features(StoreContents):
         return Features(self.store, bands if self.bands is None else tuple(self.bands[band] for band in bands))
 
     def read_scene(self, window: Window) -> NDArray[np.float32]:
-        """Return the stored spectra of all pixels in a window, also of those without data, as a (rows, cols, bands) float32 array.
+        """Return the stored spectra of all pixels in a window, including invalid ones, as a (rows, cols, bands) float32 array.
 
         Raises
         ------

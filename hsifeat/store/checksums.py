@@ -147,7 +147,7 @@ class ChecksumReader(WrapperStore[Any]):
         self.location, self.checksums, self.replacement_check = location, checksums, check
         # Joined tags of shards by key of the progress record. They are kept when a record is read.
         self._tags: dict[str, bytes] = {}
-        # Label maps of which values were read, and the checksums of label maps that were replaced before.
+        # Label maps of which values were read, and newer checksums for label maps that were replaced before they were read.
         self._read_maps: set[str] = set()
         self._replaced_maps: dict[str, dict[str, str]] = {}
 

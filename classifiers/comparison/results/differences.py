@@ -124,7 +124,9 @@ class EntryChange(Record):
     test: Literal["bootstrap", "paired", "Welch", ""] = Field(
         description="bootstrap over seeds and regions, paired t-test over seeds, or Welch's t-test over seeds; empty if untested"
     )
-    seeds: int = Field(description="number of compared seeds; those of after if seeds_before differs")
+    seeds: int = Field(
+        description="number of compared seeds; if seeds_before is not null, the number of seeds of after"
+    )
     p: float | None = Field(description="two-sided p-value of no change")
     p_holm: float | None = Field(
         description="p after a Holm correction for the tests of all changes; identical runs do not count as tests"

@@ -96,9 +96,10 @@ def reproject(features: GeoDataFrame, target: Georeference, scene: PixelGrid, na
 
 
 def _find_ends(inverse: Transformer, bounds: tuple[float, float, float, float]) -> NDArray[np.float64]:
-    """Return the longitudes within `bounds` at which the map of the scene ends, so that places on both sides lie far apart.
+    """Return the longitudes within `bounds` at which the map of the scene ends.
 
-    `inverse` is the transformer from the CRS of the scene to that of the features, in which meridians are straight.
+    Places on both sides of such a longitude lie far apart on the map. `inverse` is the transformer from the CRS of the scene to
+    that of the features, in which meridians are straight.
     """
     west, south, east, north = bounds
     x = np.linspace(west, east, _SEARCHED[0])

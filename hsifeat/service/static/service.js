@@ -7,7 +7,7 @@ const SIGNED_OUT = "The service was started anew, or your token has expired. Ope
 
 export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-// A message of the service as a sentence, like the filter of this name of the pages. A first word that may be a name keeps its letters.
+// A message of the service as a sentence, like the Jinja filter `sentence`. A first word that may be a name is not capitalised.
 export const sentence = (text) => text.replace(/^(a|all|an|each|no|only|the|there|these|this|too)(?= )/, ([first, ...rest]) => [first.toUpperCase(), ...rest].join("")).replace(/\.?$/, ".");
 
 export async function problemOf(response) {
@@ -108,7 +108,7 @@ export class Service {
     }
   }
 
-  // Say when an answer takes long, because a connection can be lost without an error. It is still waited for: an import may take as long.
+  // Show a message if an answer takes long, because a connection can be lost without an error. The request goes on: an import may take as long.
   async watch(answer) {
     const late = setTimeout(() => this.miss(LATE), LATE_MS);
     try {
