@@ -210,6 +210,7 @@ def test_a_mapped_scene_is_read_patch_by_patch_in_little_memory(tmp_path):
     rows = cols = 3000
     cube = Mapped(tmp_path / "cube", np.float32, "w+", shape=(rows, cols, 2))
     scene = Scene("large", cube, mask=np.ones((rows, cols), bool))
+    assert scene.valid.all(), "the whole scene is read once, to find pixels with NaN"
     two = Projection("two", np.eye(2, dtype=np.float32), np.zeros(2, np.float32), clip=False)
     Mapped.slices = ()
     tracemalloc.start()
