@@ -14,6 +14,11 @@ from classifiers.scene_scores import describe_scenes
 from classifiers.splits import CARRY_OVER, FILL_IN, parse_split_question
 from hsifeat.formatting import format_mean
 
+_NOT_TRAINED = (
+    "not trained, because all features are constant on the training pixels: {}. The most frequent class of the training "
+    "pixels is scored instead"
+)
+
 
 def overview(results: BenchResults) -> list[dict[str, str]]:
     """Return the table that the terminal shows, one row per entry.
@@ -141,10 +146,7 @@ def constant_text(results: BenchResults, split: str) -> str:
     if not seeds:
         return ""
     entries = "; ".join(f"{entry} (seeds {', '.join(map(str, numbers))})" for entry, numbers in seeds.items())
-    return (
-        f"not trained, because all features are constant on the training pixels: {entries}. The most frequent class of the training "
-        "pixels is scored instead"
-    )
+    return _NOT_TRAINED.format(entries)
 
 
 def constant_points_text(points: Iterable[CurvePoint]) -> str:
@@ -157,10 +159,7 @@ def constant_points_text(points: Iterable[CurvePoint]) -> str:
     if not places:
         return ""
     entries = "; ".join(f"{name}, per class {', '.join(limits)}" for name, limits in places.items())
-    return (
-        f"points of learning curves that were not trained, because all features are constant on the training pixels: {entries}. "
-        "The most frequent class of the training pixels is scored instead"
-    )
+    return f"points of learning curves that were {_NOT_TRAINED.format(entries)}"
 
 
 def left_out_text(summary: EntrySummary, class_names: Mapping[int, str]) -> str:
