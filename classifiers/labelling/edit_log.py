@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,8 @@ class LabelEdit:
         How the pixels were selected. ``check``: a person was asked for the class of a random pixel, to check the map. The
         answer is not a label. ``join``: answers become labels, see `classifiers.labelling.check_answers`.
     pixels : (n,) int64 array
-        Flat indices of the pixels, ``row * cols + col``, ascending and without duplicates.
+        Flat indices of the pixels, ``row * cols + col``, ascending and without duplicates. To give pixels in another order
+        one class, use `of_class`.
     classes : (n,) uint16 array
         New class of each pixel; 0 erases its label.
 
@@ -114,16 +116,77 @@ class LabelEdit:
         return cls(kind, pixels, np.broadcast_to(classes.astype(np.uint16), pixels.shape))
 
 
-def check_pixels(pixels: NDArray[np.integer], shape: tuple[int, int]) -> None:
-    """Raise `SceneError` if there are no pixels, or if a pixel lies outside of the scene.
+def check_edit(edit: LabelEdit, shape: tuple[int, int]) -> None:
+    """Check an edit before it is written to a log, where `LabelEdit.decode` must be able to read it.
 
-    `pixels` is an (n,) int array of flat indices. `shape` is the number of rows and columns of the scene.
+    Parameters
+    ----------
+    edit : LabelEdit
+        The edit.
+    shape : tuple of int
+        Rows and columns of the scene.
+
+    Raises
+    ------
+    SceneError
+        If the edit has an unknown kind or no pixels. If its pixels and classes are not integer arrays of one length, without a
+        mask. If its pixels are not ascending, or lie outside of the scene.
     """
-    rows, cols = shape
-    if not len(pixels):
+    if edit.kind not in get_args(EditKind):
+        raise SceneError(
+            f"the kind of an edit is one of {', '.join(get_args(EditKind))}; found {format_value(edit.kind)}"
+        )
+    for name, values in (("pixels", edit.pixels), ("classes", edit.classes)):
+        is_plain = isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray)
+        if not is_plain or values.ndim != 1 or values.dtype.kind not in "iu":
+            raise SceneError(
+                f"the {name} of an edit are a 1-D integer array without a mask; found {format_value(values)}"
+            )
+    if len(edit.pixels) != len(edit.classes):
+        raise SceneError(
+            f"an edit has one class per pixel; found {len(edit.classes)} classes for {len(edit.pixels)} pixels: give pixels of one "
+            "class with LabelEdit.of_class"
+        )
+    if not len(edit.pixels):
         raise SceneError("an edit has at least one pixel; found none: click on the scene")
-    if pixels.min() < 0 or pixels.max() >= rows * cols:
-        raise SceneError(f"a pixel lies outside of the scene of {rows} x {cols} pixels")
+    if edit.pixels.min() < 0 or edit.pixels.max() >= shape[0] * shape[1]:
+        raise SceneError(f"a pixel lies outside of the scene of {shape[0]} x {shape[1]} pixels")
+    if not (edit.pixels[1:] > edit.pixels[:-1]).all():
+        raise SceneError(
+            "the pixels of an edit are ascending and without duplicates; found another order: sort pixels and classes with "
+            "np.unique(pixels, return_index=True)"
+        )
+
+
+def decode_edits(entries: Iterable[Mapping[str, Any]], shape: tuple[int, int], path: Path) -> Iterator[LabelEdit]:
+    """Decode the edits in rows of the table ``log`` of a label database.
+
+    Parameters
+    ----------
+    entries : iterable of mapping
+        Rows of one label set, by the names of their columns.
+    shape : tuple of int
+        Rows and columns of the scene.
+    path : Path
+        File of the database, for messages.
+
+    Yields
+    ------
+    LabelEdit
+        An edit.
+
+    Raises
+    ------
+    SceneError
+        If an edit is damaged.
+    """
+    for entry in entries:
+        try:
+            yield LabelEdit.decode(entry["kind"], (entry["pixels"], entry["classes"]), shape[0] * shape[1])
+        except ValueError as error:
+            raise SceneError(
+                f"entry {entry['id']} of the label database {path} is damaged: restore the file from a backup"
+            ) from error
 
 
 def paint_edits(classes: NDArray[np.uint16], edits: Iterable[LabelEdit]) -> None:

@@ -149,12 +149,18 @@ class LabelFile:
     def append(self, table: str, *values: Any) -> int:
         """Append a row to a table, and return the row number. Call this method inside a `transaction`.
 
-        `values` has the values of all columns except the row number and the checksum.
+        `values` has the values of all columns except the row number and the checksum. `SceneError` is raised if a value has
+        another type than its column.
         """
         query = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?"
         number = int(self.execute(query, (table,)).fetchone()[0])
         row = (number, *values)
-        self.execute(_INSERT[table], (*row, row_checksum(table, row)))
+        checksum = row_checksum(table, row)
+        self.execute(_INSERT[table], (*row, checksum))
+        # SQLite converts values to the types of the columns, such as True to 1. The file would then count as damaged.
+        stored = tuple(self.execute(f"SELECT * FROM {table} WHERE id = ?", (number,)).fetchone())  # noqa: S608
+        if row_checksum(table, stored[:-1]) != checksum:
+            raise SceneError(f"numbers in a label database are ints, and names are texts; found {values!r:.200}")
         return number
 
     def is_repeated(self, set_id: int, person: str, request: str | None) -> bool:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 from hsifeat.errors import SceneError
+from hsifeat.formatting import format_value
 from hsifeat.scenes.labels.classes import composed
+from hsifeat.scenes.scene_checks import check_type
+from hsifeat.types import as_int
 
 # Every map format can store class numbers up to this one.
 MAX_CLASS = 2**16 - 1
@@ -87,17 +90,36 @@ def check_text(text: str, subject: str) -> str:
     Raises
     ------
     SceneError
-        If the name is empty, longer than 100 characters, or has line breaks or control characters.
+        If the name is no text, is empty, is longer than 100 characters, or has line breaks or control characters.
 
     Examples
     --------
     >>> check_text(" oak ", "the name of a class")
     'oak'
     """
+    check_type(text, str, f"{subject} must be a text")
     text = composed(text.strip())
     if not text or len(text) > _MAX_LETTERS or not text.isprintable():
         raise SceneError(f"{subject} has 1 to {_MAX_LETTERS} printable characters; found {text[:_MAX_LETTERS]!r}")
     return text
+
+
+def check_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the shape of a scene as two ints. Raise `SceneError` if the shape is not two whole numbers from 1."""
+    numbers = [as_int(number) for number in shape] if isinstance(shape, tuple | list) else []
+    if len(numbers) != 2 or any(number is None or number < 1 for number in numbers):
+        raise SceneError(
+            f"the shape of a scene is its numbers of rows and columns, such as (75, 53); found {format_value(shape)}"
+        )
+    return cast(tuple[int, int], tuple(numbers))
+
+
+def check_number(number: int) -> int:
+    """Return a class number as an int. Raise `SceneError` if it is not a whole number from 1 to 65535."""
+    whole = as_int(number)
+    if whole is None or not 1 <= whole <= MAX_CLASS:
+        raise SceneError(f"class numbers are whole numbers from 1 to {MAX_CLASS}; found {format_value(number)}")
+    return whole
 
 
 def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
@@ -116,18 +138,19 @@ def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
             f"the name of a class is not a number, because files of labels have numbers in its place; found {name!r}: add a word, "
             f"such as 'class {name}'"
         )
-    if not 1 <= entry.number <= MAX_CLASS:
-        raise SceneError(f"class numbers are whole numbers from 1 to {MAX_CLASS}; found {entry.number}")
+    number = check_number(entry.number)
+    check_type(entry.colour, str, "the colour of a class must be a text")
+    check_type(entry.key, str, "the key of a class must be a text")
     if not re.fullmatch("#[0-9a-f]{6}", entry.colour):
         raise SceneError(f"a colour has the form #rrggbb with the digits 0-9 and a-f; found {entry.colour!r}")
     if entry.key and (len(entry.key) != 1 or entry.key not in _KEYS):
         raise SceneError(f"the key of a class is one of 1-9 and a-z, or empty; found {entry.key!r}")
     for other in others:
-        if other.number != entry.number and other.name == name:
+        if other.number != number and other.name == name:
             raise SceneError(f"class {other.number} is named {name!r} already: choose another name")
-        if other.number != entry.number and entry.key and other.key == entry.key:
+        if other.number != number and entry.key and other.key == entry.key:
             raise SceneError(f"the key {entry.key!r} selects {other.name!r} already: choose another key")
-    return LabelClass(entry.number, name, entry.colour, entry.key)
+    return LabelClass(number, name, entry.colour, entry.key)
 
 
 def _is_number(name: str) -> bool:

@@ -17,14 +17,23 @@ from numpy.typing import NDArray
 
 from classifiers.labelling.class_log import IMPORT, classes_of_undone_imports, encode_class, logged_classes
 from classifiers.labelling.class_maps import ClassMaps
-from classifiers.labelling.edit_log import EditKind, LabelEdit, check_pixels, paint_edits
+from classifiers.labelling.edit_log import EditKind, LabelEdit, check_edit, decode_edits, paint_edits
 from classifiers.labelling.label_file import LabelFile, labels_path
-from classifiers.labelling.label_set import LabelClass, LabelSet, check_class, check_text, free_key
+from classifiers.labelling.label_set import (
+    LabelClass,
+    LabelSet,
+    check_class,
+    check_number,
+    check_shape,
+    check_text,
+    free_key,
+)
 from hsifeat.errors import SceneError
+from hsifeat.formatting import format_value
 from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
-from hsifeat.scenes.labels.classes import composed
+from hsifeat.types import as_int
 
 
 class LabelDatabase:
@@ -36,7 +45,7 @@ class LabelDatabase:
 
     Parameters
     ----------
-    path : Path, optional
+    path : str or Path, optional
         File of the database, which is created if it does not exist. [default: `labels_path`]
 
     Raises
@@ -60,8 +69,8 @@ class LabelDatabase:
     >>> database.close()
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        self.path = labels_path() if path is None else path
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = labels_path() if path is None else Path(path)
         self._maps = ClassMaps()
         self._file = LabelFile(self.path)
 
@@ -103,8 +112,10 @@ class LabelDatabase:
         Raises
         ------
         SceneError
-            If `name` or `person` is invalid, see `check_text`. If the set exists with another shape.
+            If `name` or `person` is invalid, see `check_text`. If `shape` is not two whole numbers from 1. If the set exists
+            with another shape.
         """
+        shape = check_shape(shape)
         name = safe_label_name(check_text(name, "the name of a label set"))
         person = None if person is None else check_text(person, "the name of a person")
         with self._file.transaction():
@@ -128,7 +139,9 @@ class LabelDatabase:
         SceneError
             If there is no label set with this number.
         """
-        rows = self._file.select("SELECT * FROM label_sets WHERE id = ?", set_id)
+        if (number := as_int(set_id)) is None:
+            raise SceneError(f"a label set is given by its number, LabelSet.id; found {format_value(set_id)}")
+        rows = self._file.select("SELECT * FROM label_sets WHERE id = ?", number)
         if not rows:
             raise SceneError(f"there is no label set {set_id}: open one by its name")
         return LabelSet.from_row(rows[0])
@@ -189,8 +202,8 @@ class LabelDatabase:
             others = self._others(set_id, unused)
             # A class of an undone import comes back under its number, which the import has if it is done again.
             earlier = {other.name: other.number for other in others if other.number in unused}
-            number = earlier.get(composed(name.strip()), number)
-            number = max((other.number for other in others), default=0) + 1 if number is None else number
+            number = earlier.get(check_text(name, "the name of a class"), number)
+            number = max((other.number for other in others), default=0) + 1 if number is None else check_number(number)
             if number in {other.number for other in others} - set(earlier.values()):
                 raise SceneError(f"class {number} exists already: leave out the number, or take another one")
             entry = LabelClass(
@@ -264,14 +277,14 @@ class LabelDatabase:
         Raises
         ------
         SceneError
-            If the label set belongs to another person. If a pixel lies outside of the scene. If the label set lacks a class of
-            the edit.
+            If the label set belongs to another person. If the edit is invalid, see `LabelEdit`, for example because a pixel lies
+            outside of the scene. If the label set lacks a class of the edit.
         """
         with self._file.transaction():
             label_set = self._editable(set_id, person)
             if self._file.is_repeated(set_id, person, request):
                 return self.version(set_id)
-            check_pixels(edit.pixels, label_set.shape)
+            check_edit(edit, label_set.shape)
             numbers = {entry.number for entry in self.classes(set_id)}
             if unknown := sorted(set(np.unique(edit.classes).tolist()) - numbers - {0}):
                 raise SceneError(f"the label set {label_set.name!r} has no class {unknown[0]}: add it first")
@@ -321,7 +334,9 @@ class LabelDatabase:
                     classes = self.class_map_at(set_id, version)
                 else:
                     classes = classes.copy()
-                    paint_edits(classes, self._decode(entry for entry in entries if entry["action"] == "paint"))
+                    paint_edits(
+                        classes, self._decode(set_id, (entry for entry in entries if entry["action"] == "paint"))
+                    )
             classes.flags.writeable = False
             if not self._file.has_uncommitted_rows:  # after a rollback, another edit gets the same version
                 self._maps.keep(set_id, version, classes)
@@ -339,7 +354,7 @@ class LabelDatabase:
         """
         classes = np.zeros(self.label_set(set_id).shape, np.uint16)
         query = "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id"
-        paint_edits(classes, self._decode(self._file.select(query, set_id, version)))
+        paint_edits(classes, self._decode(set_id, self._file.select(query, set_id, version)))
         return classes
 
     def edits(self, set_id: int, *kinds: EditKind) -> list[LabelEdit]:
@@ -351,7 +366,7 @@ class LabelDatabase:
             If an edit in the database is damaged.
         """
         query = f"SELECT * FROM active WHERE set_id = ? AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY id"  # noqa: S608
-        return list(self._decode(self._file.select(query, set_id, *kinds)))
+        return list(self._decode(set_id, self._file.select(query, set_id, *kinds)))
 
     def labels(self, set_id: int, georeference: Georeference | None = None) -> Labels:
         """Return the labels of a label set as a label map, with class names, class colours and the georeference of the scene."""
@@ -389,12 +404,5 @@ class LabelDatabase:
     def _append(self, *values: Any) -> int:
         return self._file.append("log", *values, time.time())
 
-    def _decode(self, entries: Iterable[Mapping[str, Any]]) -> Iterator[LabelEdit]:
-        for entry in entries:
-            shape = self.label_set(entry["set_id"]).shape
-            try:
-                yield LabelEdit.decode(entry["kind"], (entry["pixels"], entry["classes"]), shape[0] * shape[1])
-            except ValueError as error:
-                raise SceneError(
-                    f"entry {entry['id']} of the label database {self.path} is damaged: restore the file from a backup"
-                ) from error
+    def _decode(self, set_id: int, entries: Iterable[Mapping[str, Any]]) -> Iterator[LabelEdit]:
+        return decode_edits(entries, self.label_set(set_id).shape, self.path)

@@ -131,6 +131,16 @@ def test_sets_belong_to_their_owner_or_to_everybody(database):
         (pixel(-1, 1), "outside of the scene"),
         (pixel(0, 9), "has no class 9: add it first"),
         (LabelEdit.of_class("pixel", np.array([], int), 1), "found none: click"),
+        (LabelEdit("import", np.array([5, 3, 4]), np.array([1, 2, 1])), r"are ascending .* np\.unique\(pixels"),
+        (LabelEdit("import", np.array([5, 3], np.uint64), np.array([1, 2])), "are ascending"),
+        (LabelEdit("import", np.array([10, 10]), np.array([1, 2])), "without duplicates"),
+        (LabelEdit("import", np.array([1.7, 3]), np.array([1, 2])), "the pixels of an edit are a 1-D integer array"),
+        (LabelEdit("import", np.array([[1, 3]]), np.array([1])), "the pixels of an edit are a 1-D integer array"),
+        (LabelEdit("import", [1, 3], np.array([1, 2])), "the pixels of an edit are a 1-D integer array"),
+        (LabelEdit("import", np.ma.masked_equal([1, 3], 3), np.array([1, 2])), "integer array without a mask"),
+        (LabelEdit("import", np.array([1, 3]), np.array([1.0, 2.0])), "the classes of an edit are a 1-D integer array"),
+        (LabelEdit("import", np.array([1, 3]), np.array([1])), "one class per pixel; found 1 classes for 2 pixels"),
+        (LabelEdit("pen", np.array([1]), np.array([1])), "one of pixel, brush, .*; found 'pen'"),
     ],
 )
 def test_impossible_edits_are_refused_and_change_nothing(database, edit, message):
@@ -288,3 +298,32 @@ def test_an_edit_of_other_values_than_indices_and_a_class_number_is_refused(pixe
         LabelEdit.of_class("pixel", pixels, number)
     mask = np.array([[True, False], [False, True]])
     assert LabelEdit.of_class("pixel", np.flatnonzero(mask), np.int64(3)).pixels.tolist() == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda db, set_id: db.open_set("b", (4.0, 5.0)), "numbers of rows and columns, such as"),
+        (lambda db, set_id: db.open_set("b", (0, 5)), "numbers of rows and columns"),
+        (lambda db, set_id: db.open_set("b", (4, 5, 6)), "numbers of rows and columns"),
+        (lambda db, set_id: db.open_set(5, SHAPE), "numbers in a label database are ints, and names are texts"),
+        (lambda db, set_id: db.open_set("b", SHAPE, person=5), "the name of a person must be a text; found int"),
+        (lambda db, set_id: db.add_class(True, "ada", "elm"), "by its number, LabelSet.id; found True"),
+        (lambda db, set_id: db.add_class(set_id, "ada", "elm", number=True), "class numbers are whole numbers"),
+        (lambda db, set_id: db.add_class(set_id, "ada", "elm", number=7.5), "class numbers are whole numbers"),
+        (lambda db, set_id: db.add_class(set_id, "ada", 7), "the name of a class must be a text; found int"),
+        (lambda db, set_id: db.add_class(set_id, "ada", "elm", colour=7), "the colour of a class must be a text"),
+        (lambda db, set_id: db.add_class(set_id, "ada", "elm", key=7), "the key of a class must be a text"),
+        (lambda db, set_id: db.paint(str(set_id), "ada", pixel(3, 1)), "LabelSet.id; found '1'"),
+    ],
+)
+def test_a_value_that_the_file_can_not_hold_is_refused_and_the_file_opens_again(database, change, message):
+    """SQLite stored 4.0 as 4 and True as 1, so that the rows had other checksums, and the file could never be opened again."""
+    set_id = open_shared(database)
+    database.paint(set_id, "ada", pixel(9, 1))
+    with pytest.raises(SceneError, match=message):
+        change(database, set_id)
+    with LabelDatabase(str(database.path)) as again:
+        assert np.flatnonzero(again.class_map(set_id)[1]).tolist() == [9]
+        assert again.add_class(set_id, "ada", "elm", number=np.int64(7)).number == 7
+        assert again.open_set("scene", list(SHAPE)).id == set_id
