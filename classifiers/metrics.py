@@ -188,7 +188,7 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
     Raises
     ------
     HeadError
-        If the arrays are empty, or differ in length.
+        If the arrays are empty, or differ in length. If a value is masked.
 
     Examples
     --------
@@ -199,6 +199,10 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
     if np.shape(truth) != np.shape(predicted) or np.ndim(truth) != 1 or not len(truth):
         raise HeadError(
             f"true and predicted classes are two 1D arrays of equal length; found the shapes {np.shape(truth)} and {np.shape(predicted)}"
+        )
+    if np.ma.is_masked(truth) or np.ma.is_masked(predicted):
+        raise HeadError(
+            "true and predicted classes have masked values, which would be scored like all others: leave out these pixels in both arrays"
         )
     classes, codes = np.unique(np.concatenate([truth, predicted]), return_inverse=True)
     true, assigned = np.split(codes, 2)

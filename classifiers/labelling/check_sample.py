@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.comparison.stats.bootstrap import MIN_REGIONS
-from classifiers.labelling.quick_map import QuickMapper, checked_labels
+from classifiers.labelling.map_checks import checked_labels
+from classifiers.labelling.quick_map import QuickMapper
 from classifiers.labelling.scene_columns import SceneColumns
 from classifiers.labelling.score import LabelScore, wilson_interval
 from classifiers.metrics import score_predictions
 from hsifeat.errors import HeadError
 from hsifeat.formatting import format_value
+from hsifeat.scenes.scene_checks import check_mask
 from hsifeat.types import as_int
 
 _DRAWS_AT_ONCE = 4096
@@ -47,6 +49,8 @@ def draw_check_places(
     ------
     HeadError
         If `count` or `seed` is not a whole number from 0.
+    SceneError
+        If `among` is not a bool array of the shape of the scene.
 
     Examples
     --------
@@ -59,6 +63,8 @@ def draw_check_places(
         whole = as_int(number)
         if whole is None or whole < 0:
             raise HeadError(f"{name} is a whole number from 0; found {format_value(number)}")
+    if among is not None:
+        check_mask(among, columns.shape, "among")
     pixels = np.flatnonzero(columns.mask if among is None else columns.mask & among)
     drawn = pixels[_draw_distinct(len(pixels), count, seed)]
     return np.stack(np.divmod(drawn, columns.shape[1]), axis=1).astype(np.intp)

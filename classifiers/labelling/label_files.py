@@ -21,6 +21,7 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.labels.open_labels import open_labels
 from hsifeat.scenes.maps import Legend, write_map
 from hsifeat.scenes.pixel_grid import PixelGrid
+from hsifeat.scenes.scene_checks import check_mask
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -125,8 +126,8 @@ def import_labels(
     Raises
     ------
     SceneError
-        If the file can't be read, has no label on the scene, or has more than 500 classes. If the label set belongs to another
-        person.
+        If the file can't be read, has no label on the scene, or has more than 500 classes. If `valid` is not a bool array of the
+        shape of the scene. If the label set belongs to another person.
 
     Examples
     --------
@@ -140,6 +141,8 @@ def import_labels(
     {1: 'oak'}
     """
     labels = open_labels(source, scene)
+    if valid is not None:
+        check_mask(valid, labels.classes.shape, "valid")
     classes = labels.classes if valid is None else np.where(valid, labels.classes, 0)
     if not classes.any():
         raise SceneError(f"{Path(source).name} has no labelled pixel on the scene {scene.name}")

@@ -15,6 +15,7 @@ from classifiers.heads.registry import make_head
 from classifiers.heads.sklearn_head import SklearnHead
 from classifiers.labelling.column_prediction import predict_columns
 from classifiers.labelling.guided_filter import GuidedFilter
+from classifiers.labelling.map_checks import checked_labels
 from classifiers.labelling.pixel_order import STEPS, GridView
 from classifiers.labelling.scene_columns import SceneColumns, quick_heads
 from classifiers.smoothing import ProbabilityTile, SmoothingRule, parse_smoothing
@@ -24,8 +25,6 @@ from hsifeat.errors import HeadError
 from hsifeat.formatting import format_value
 from hsifeat.runtime.events import Event, Listener, Note, silent
 from hsifeat.types import Window, as_int
-
-_LARGEST_CLASS = 2**16 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,31 +50,6 @@ class QuickMap:
     classes: NDArray[np.uint16]
     confidence: NDArray[np.float32]
     notes: tuple[str, ...] = ()
-
-
-def checked_labels(classes: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.integer]:
-    """Check a label map of a scene, and return it as a (rows, cols) integer array.
-
-    `shape` is the number of rows and columns of the scene.
-
-    Raises
-    ------
-    HeadError
-        If the shape of `classes` is not `shape`. If a value is not a whole number from 0 to 65535.
-    """
-    classes = np.asarray(classes)
-    if classes.shape != shape or classes.dtype.kind not in "iu":
-        raise HeadError(
-            f"labels are whole numbers for the {shape[0]} x {shape[1]} pixels of the scene; found an array of {classes.dtype} and "
-            f"shape {classes.shape}"
-        )
-    lowest, highest = int(classes.min(initial=0)), int(classes.max(initial=0))
-    if lowest < 0 or highest > _LARGEST_CLASS:
-        raise HeadError(
-            f"classes have numbers from 1 to {_LARGEST_CLASS}, and 0 is unlabelled; found {lowest if lowest < 0 else highest}: "
-            "renumber the classes"
-        )
-    return classes
 
 
 class QuickMapper:
@@ -149,7 +123,7 @@ class QuickMapper:
         ------
         HeadError
             If fewer than two classes are labelled. If no class has two or more labelled pixels. If the shape of
-            `classes` is not the shape of the scene. If a label is not a whole number from 0 to 65535.
+            `classes` is not the shape of the scene. If a label is masked, or is not a whole number from 0 to 65535.
         """
         classes = checked_labels(classes, self.columns.shape)
         pixels = np.flatnonzero(classes)

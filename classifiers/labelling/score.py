@@ -13,7 +13,8 @@ from classifiers.comparison.results.base_records import LEVEL
 from classifiers.comparison.stats.bootstrap import MIN_REGIONS
 from classifiers.defaults import DEFAULT_FOLDS
 from classifiers.labelling.label_folds import LabelFolds, parse_folds
-from classifiers.labelling.quick_map import QuickMapper, checked_labels
+from classifiers.labelling.map_checks import checked_labels
+from classifiers.labelling.quick_map import QuickMapper
 from classifiers.metrics import Scores, score_predictions
 from classifiers.splits import FILL_IN
 from hsifeat.errors import HeadError

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.labelling.map_checks import checked_labels
 from classifiers.labelling.pixel_order import screen_step
-from classifiers.labelling.quick_map import QuickMapper, checked_labels
+from classifiers.labelling.quick_map import QuickMapper
 from classifiers.labelling.segments import Segments
 from hsifeat.errors import HeadError
+from hsifeat.scenes.scene_checks import check_mask
 
 # Maximum number of superpixels in the sample that represents all. Distances between all pairs would not fit in memory.
 _MAX_SEGMENTS = 4000
@@ -121,12 +123,17 @@ class Suggester:
         Raises
         ------
         HeadError
-            If the shape of `classes` is not the shape of the scene. If a value is not a whole number from 0 to 65535.
+            If the shape of `classes` is not the shape of the scene. If a value is masked, or is not a whole number from 0 to
+            65535.
+        SceneError
+            If `among` is not a bool array of the shape of the scene.
         """
         from sklearn.metrics import pairwise_distances_argmin_min
 
         classes = checked_labels(classes, self.mapper.columns.shape)
         mask, places, numbers = self.mapper.columns.mask, self.segments.places, self.segments.numbers
+        if among is not None:
+            check_mask(among, mask.shape, "among")
         among = mask if among is None else among & mask
         candidates, distances = self._candidates(among)
         taken = np.unique(numbers[(classes > 0) & mask]) - 1

@@ -48,3 +48,12 @@ def test_scores_are_those_of_scikit_learn_to_the_last_bit(seed):
 def test_classes_of_unequal_numbers_or_none_are_refused(truth, predicted):
     with pytest.raises(HeadError, match="two 1D arrays of equal length; found the shapes"):
         score_predictions(np.array(truth, int), np.array(predicted, int))
+
+
+@pytest.mark.parametrize("masked", [0, 1])
+def test_masked_classes_are_refused(masked):
+    """Masked pixels were scored like all others."""
+    pair = [np.array([1, 1, 2, 2]), np.array([1, 2, 2, 2])]
+    pair[masked] = np.ma.masked_equal(pair[masked], 1)
+    with pytest.raises(HeadError, match="leave out these pixels in both arrays"):
+        score_predictions(*pair)
