@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+LARGEST_CLASS = 2**31 - 1
+"""Largest class number that files of maps and tables can store."""
+
 MANTISSA_BITS = 10
 """Number of stored bits of the mantissa of float16."""
 

@@ -14,10 +14,7 @@ from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import count_values
 from hsifeat.scenes.scene_checks import as_texts, check_type
-from hsifeat.types import Window, as_int
-
-LARGEST_CLASS = 2**31 - 1
-"""Largest class number that files of maps and tables can store."""
+from hsifeat.types import LARGEST_CLASS, Window, as_int
 
 
 def safe_label_name(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from hsifeat.errors import StoreError
 from hsifeat.store.keys import LABELS, is_store_file
 from hsifeat.store.plane_layout import small_array_options
 from hsifeat.store.store_files import StoreFiles, damage_errors
+from hsifeat.types import LARGEST_CLASS
 
 if TYPE_CHECKING:
     import zarr
@@ -47,20 +50,8 @@ class LabelMaps:
             its attributes are damaged.
         """
         array = self._files.array(f"scene/labels/{name}")
-        if array.shape != self._shape or array.dtype.kind not in "iu":
-            raise StoreError(
-                f"{self._files.location}: the label map {name} has the shape {array.shape} and the type {array.dtype}; expected are "
-                f"integers of shape {self._shape}: repeat the extraction with the right `labels`"
-            )
-        for attribute in ("class_names", "class_colours"):
-            texts = array.attrs.asdict().get(attribute, {})
-            if not isinstance(texts, dict) or not all(
-                n.isdecimal() and isinstance(text, str) for n, text in texts.items()
-            ):
-                raise StoreError(
-                    f"{self._files.location}: {attribute} of the label map {name} must be texts by class number; found {texts!r:.80}: "
-                    "repeat the extraction with the right `labels`"
-                )
+        if fault := _format_error(name, array, self._shape, array.attrs.asdict()):
+            raise StoreError(f"{self._files.location}: {fault}: repeat the extraction with the right `labels`")
         return array
 
     def classes(self, name: str) -> NDArray[np.integer]:
@@ -93,24 +84,70 @@ class LabelMaps:
         Raises
         ------
         StoreError
-            If `name` can't be the name of a folder in the store.
+            If `name` can't be the name of a folder in the store. If the classes are masked, are not integers from 0 to
+            2**31 - 1, or have another shape than the scene. If an attribute has another form. Nothing is written then.
         """
         path = f"scene/labels/{name}"
         if name == "zarr.json" or not is_store_file(f"{path}/zarr.json"):
             raise StoreError(
                 f"{self._files.location}: a label map can't be named {name!r}: rename the file of the labels"
             )
+        values = np.asarray(classes)
+        try:
+            attributes = json.loads(json.dumps(attributes))
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"attributes of the label map {name} must be JSON values: {error}") from error
+        if fault := _format_error(name, values, self._shape, attributes) or _class_error(name, classes):
+            raise StoreError(f"{self._files.location}: {fault}")
         with self._files.location.error_context():
             # During its replacement, the map has no checksum. If the process is killed, the partial map is not listed.
             if self._files.checksums.pop(f"{path}/zarr.json", None):
                 self._files.save_checksums()
             self._files.group.create_array(
                 path,
-                data=np.asarray(classes),
+                data=values,
                 attributes=attributes,
                 dimension_names=("y", "x"),
                 overwrite=True,
-                **small_array_options(classes.shape),
+                **small_array_options(values.shape),
             )
             self._files.save_checksums()
         self._files.forget_array(path)
+
+
+def _format_error(
+    name: str, array: zarr.Array[Any] | NDArray[Any], shape: tuple[int, int], attributes: dict[str, Any]
+) -> str:
+    """Return what is wrong with the shape, the dtype or the attributes of a label map; an empty text if nothing is."""
+    if array.shape != shape or array.dtype.kind not in "iu":
+        return f"the label map {name} has the shape {array.shape} and the type {array.dtype}; expected are integers of shape {shape}"
+    for attribute, form in (("class_names", ".*"), ("class_colours", "#[0-9a-fA-F]{6}")):
+        texts = attributes.get(attribute, {})
+        if (
+            not isinstance(texts, dict)
+            or not all(map(_is_class, texts))
+            or not all(isinstance(text, str) for text in texts.values())
+        ):
+            return f"{attribute} of the label map {name} must be texts by class number; found {texts!r:.80}"
+        if not all(re.fullmatch(form, text, re.DOTALL) for text in texts.values()):
+            return f"a colour of the label map {name} is text such as #1f77b4; found {texts!r:.80}"
+    return ""
+
+
+def _is_class(key: object) -> bool:
+    return isinstance(key, str) and key.isdecimal() and 1 <= int(key) <= LARGEST_CLASS
+
+
+def _class_error(name: str, classes: NDArray[np.integer]) -> str:
+    """Return what is wrong with the class numbers of a label map; an empty text if nothing is."""
+    if isinstance(classes, np.ma.MaskedArray):
+        return (
+            f"the label map {name} has a mask, and masked pixels would count as labelled: give 0 for unlabelled pixels"
+        )
+    lowest, highest = int(np.min(classes, initial=0)), int(np.max(classes, initial=0))
+    if lowest < 0 or highest > LARGEST_CLASS:
+        return (
+            f"the label map {name} has class numbers from 1 to {LARGEST_CLASS}, and 0 is unlabelled; found "
+            f"{lowest if lowest < 0 else highest}: renumber the classes"
+        )
+    return ""

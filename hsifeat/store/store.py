@@ -353,5 +353,10 @@ class Store:
         attributes : dict of str to JSON value
             Attributes of the array: ``class_names`` and ``class_colours`` give the name and the colour of each class
             number.
+
+        Raises
+        ------
+        StoreError
+            If `hsifeat.Labels` would refuse the classes, the names or the colours.
         """
         self._labels.add(name, classes, attributes)

@@ -84,3 +84,29 @@ def test_texts_that_are_not_by_class_number_are_refused(store_path, tmp_path, at
     reseal_store(path)
     with pytest.raises(StoreError, match=f"{attribute} of the label map fields must be texts by class number; found"):
         Store.open(path).label_array("fields")
+
+
+@pytest.mark.parametrize(
+    ("classes", "attributes", "message"),
+    [
+        (np.eye(ROWS, COLS) == 1, {}, "the type bool; expected are integers"),
+        (np.eye(ROWS, COLS), {}, "the type float64; expected are integers"),
+        (np.eye(COLS, ROWS, dtype=int), {}, rf"the shape \({COLS}, {ROWS}\) .* of shape \({ROWS}, {COLS}\)"),
+        (np.ma.masked_equal(np.eye(ROWS, COLS, dtype=int), 1), {}, "has a mask"),
+        (-np.eye(ROWS, COLS, dtype=int), {}, "0 is unlabelled; found -1: renumber"),
+        (np.eye(ROWS, COLS, dtype=np.uint64) * 2**31, {}, f"0 is unlabelled; found {2**31}: renumber"),
+        (np.eye(ROWS, COLS, dtype=int), {"class_names": {"1": 5}}, "class_names .* must be texts by class number"),
+        (np.eye(ROWS, COLS, dtype=int), {"class_names": {"0": "none"}}, "class_names .* must be texts by class number"),
+        (np.eye(ROWS, COLS, dtype=int), {"note": np.int64(1)}, "must be JSON values"),
+        (np.eye(ROWS, COLS, dtype=int), {"class_colours": {"1": "red"}}, "is text such as #1f77b4; found"),
+    ],
+)  # fmt: skip
+def test_a_map_that_no_reader_accepts_is_refused_and_the_former_one_stays(small_store, classes, attributes, message):
+    """The maps were stored. Then no map of the store could be used, and a repeated extraction failed, too."""
+    former = np.full((ROWS, COLS), 3, np.uint8)
+    small_store.add_labels("fields", former, {})
+    with pytest.raises(StoreError, match=message):
+        small_store.add_labels("fields", classes, attributes)
+    np.testing.assert_array_equal(Store.open(small_store.location).label_classes("fields"), former)
+    small_store.add_labels("rest", np.eye(ROWS, COLS, dtype=np.int64), {"class_names": {1: "a\nb"}})
+    assert Store.open(small_store.location).label_array("rest").attrs["class_names"] == {"1": "a\nb"}

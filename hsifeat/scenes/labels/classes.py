@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count, list_some
-from hsifeat.scenes.label_map import LARGEST_CLASS
 from hsifeat.scenes.nodata import NETCDF_FILLS, is_nodata
 from hsifeat.scenes.scene_blocks import blocks, count_values
-from hsifeat.types import Cube
+from hsifeat.types import LARGEST_CLASS, Cube
 
 Classes = NDArray[np.unsignedinteger]
 # Names of class 0 that mean unlabelled, in lower case without digits and punctuation.
