@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.formatting import format_bytes
 from hsifeat.runtime.resources import total_bytes
-from hsifeat.types import PlaneId, check_switches
+from hsifeat.types import PlaneId, as_int, check_switches
 
 
 def make_layout(
@@ -71,7 +70,6 @@ def make_layout(
         If the options select no column. If an option has a wrong type. If a side is not a positive number of pixels. If a plane does not exist.
     """
     check_switches(spectra=spectra, position=position)
-    _check_sides(window=window, spectral_patch=spectral_patch, means=means, patch=patch)
     groups: list[ColumnGroup] = []
 
     def add(width: int, **attributes: Any) -> None:
@@ -79,20 +77,26 @@ def make_layout(
         groups.append(ColumnGroup(start=start, stop=start + width, **attributes))
 
     def add_source(
-        channels: int, kind: str, mean: int | None = None, patch: int | Sequence[int] | None = None, **source: Any
+        channels: int, kind: str, means: tuple[int, ...] = (), patches: tuple[int, ...] = (), **source: Any
     ) -> None:
         if kind:
             add(channels, kind=kind, **source)
-        if mean:
-            add(channels, kind="mean", size=mean, **source)
-        for side in [patch] if isinstance(patch, int) else patch or ():
+        for side in means:
+            add(channels, kind="mean", size=side, **source)
+        for side in patches:
             add(channels * side**2, kind="patch", size=side, **source)
 
-    add_source(features.shape[2], "spectra" if spectra else "", window, spectral_patch)
+    plane_sides = _sides("means", means), _sides("patch", patch)
+    add_source(
+        features.shape[2],
+        "spectra" if spectra else "",
+        _sides("window", window),
+        _sides("spectral_patch", spectral_patch),
+    )
     for plane in features.select(context, context=True):
         add_source(plane.channels, "context", t=plane.id.t, layer=plane.id.layer)
     for plane in features.select(planes, context=False):
-        add_source(plane.channels, "plane", means, patch, t=plane.id.t, layer=plane.id.layer)
+        add_source(plane.channels, "plane", *plane_sides, t=plane.id.t, layer=plane.id.layer)
     if position:
         add(2, kind="position")
     if not groups:
@@ -100,16 +104,23 @@ def make_layout(
     return Layout(tuple(groups))
 
 
-def _check_sides(**options: Any) -> None:
-    """Raise `StoreError` unless each option is None, a side in pixels or, for neighbourhoods, several odd sides."""
-    for name, value in options.items():
-        is_patch = name.endswith("patch")
-        sides = value if is_patch and isinstance(value, Sequence) and not isinstance(value, str) else [value]
-        for side in sides:
-            is_whole = isinstance(side, Integral) and not isinstance(side, bool)
-            if side is not None and not (is_whole and side >= 1 and (side % 2 or not is_patch)):
-                allowed = "odd numbers of pixels" if is_patch else "a whole number of pixels, 1 or more"
-                raise StoreError(f"{name} is {allowed}, or None for no such columns; found {value!r}")
+def _sides(name: str, value: Any) -> tuple[int, ...]:
+    """Return the sides in an option of `make_layout`: None is no side, and only neighbourhoods have several, odd sides.
+
+    Raises
+    ------
+    StoreError
+        If the value is something else. The message starts with `name`.
+    """
+    is_patch = name.endswith("patch")
+    several = is_patch and isinstance(value, Sequence) and not isinstance(value, str)
+    sides = tuple(map(as_int, value if several else [value]))
+    if value is None:
+        return ()
+    if any(side is None or side < 1 or (is_patch and side % 2 == 0) for side in sides):
+        allowed = "odd numbers of pixels" if is_patch else "a whole number of pixels, 1 or more"
+        raise StoreError(f"{name} is {allowed}, or None for no such columns; found {value!r}")
+    return cast(tuple[int, ...], sides)
 
 
 def read_columns(

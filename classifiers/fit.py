@@ -21,9 +21,10 @@ from classifiers.table import PixelTable, check_classes
 from hsifeat.errors import StoreError
 from hsifeat.features.features import PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes
+from hsifeat.features.selection import plane_names
 from hsifeat.features.stack import StoreLike
 from hsifeat.formatting import format_bytes, format_count
-from hsifeat.runtime.events import Listener, Note, silent
+from hsifeat.runtime.events import Listener, Note, check_listener, silent
 
 
 def fit_model(
@@ -105,8 +106,12 @@ def fit_model(
     >>> 0 <= model.evaluation.scores.oa <= 1
     True
     """
-    options: dict[str, Any] = {"head": head, "inputs": inputs, "split": split, "params": params or None, "tune": tune}
+    if isinstance(params, Mapping) and not params:
+        params = None
+    options: dict[str, Any] = {"head": head, "inputs": inputs, "split": split, "params": params, "tune": tune}
     seed = FitConfig(seed=seed, **options).seed
+    named = plane_names(planes)
+    check_listener(listen)
     params = dict(params or {})
     unfitted = make_head(head, **params)  # reports wrong parameters before anything is read
     reducing = isinstance(unfitted, ReducingHead)
@@ -147,7 +152,7 @@ def fit_model(
     )
     if suited and (remark := suited_remark(head, scenes.first, other_scenes=other_scenes)):
         listen(Note(remark))
-    elif planes and not input_set.uses_planes:
+    if named and not input_set.uses_planes:
         listen(Note(f"`planes` has no effect: {input_set} has no planes of a model"))
     evaluator = Evaluator(scenes, table, head, seed, params, tune, listen, smoothing)
     evaluation = disjoint_evaluation = None

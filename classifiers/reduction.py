@@ -24,6 +24,6 @@ def check_reduction(reduction: str) -> Reduction:
         If `reduction` is another text.
     """
     for known in REDUCTIONS:
-        if reduction == known:
+        if isinstance(reduction, str) and reduction == known:
             return known
     raise HeadError(f"unknown reduction {reduction!r}; {suggest_names(str(reduction), REDUCTIONS)}")

@@ -27,7 +27,7 @@ from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes
 from hsifeat.features.stack import StoreLike
 from hsifeat.formatting import format_value
-from hsifeat.runtime.events import Listener, silent
+from hsifeat.runtime.events import Listener, check_listener, silent
 from hsifeat.scenes import Labels
 from hsifeat.scenes.band_matching import match_bands
 from hsifeat.types import check_switches
@@ -168,7 +168,8 @@ class PixelTable:
         >>> [str(group) for group in table.layout]
         ['spectra', 'spectra mean 5x5']
         """
-        check_switches(sample=sample)
+        check_switches(sample=sample, spectra=spectra)
+        check_listener(listen)
         scenes = open_scenes(store)
         uses_planes = any(
             features.select(selection, context=kind)
@@ -177,7 +178,7 @@ class PixelTable:
         )
         if uses_planes:
             check_same_recipes(scenes.scenes)
-        if spectra or window or spectral_patch:
+        if spectra or window is not None or spectral_patch is not None:
             scenes = scenes.with_matched_bands(listen)
         tables: list[PixelTable] = []
         label_maps = select_scene_labels(scenes, labels, background_class)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from hsifeat.errors import SceneError, StoreError
+from hsifeat.errors import HsifeatError, SceneError, StoreError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -183,6 +184,32 @@ def check_window(window: object, rows: int, cols: int, array: str = "scene") -> 
         raise StoreError(f"a window is Window(row, col, rows, cols) with four integers; found {window!s:.60}")
     if window != window.clip(rows, cols):
         raise StoreError(f"{window} reaches beyond the {array} of {rows} x {cols}")
+
+
+def check_integers(least: int, **options: object) -> None:
+    """Raise `HsifeatError` unless each option is an integer of Python or NumPy that is at least `least`."""
+    for name, value in options.items():
+        number = as_int(value)
+        if number is None or number < least:
+            raise HsifeatError(f"{name} is an integer from {least}; found {value!r:.60}")
+
+
+def as_integers(name: str, values: object) -> tuple[int, ...]:
+    """Convert a sequence or array of integers to a tuple, or raise `HsifeatError`. The message starts with `name`.
+
+    >>> as_integers("timesteps", range(0, 100, 50))
+    (0, 50)
+    """
+    numbers = tuple(map(as_int, values)) if isinstance(values, Iterable) and not isinstance(values, str) else (None,)
+    if None in numbers:
+        raise HsifeatError(f"{name} is a list of integers; found {values!r:.60}")
+    return cast(tuple[int, ...], numbers)
+
+
+def check_path(name: str, value: object) -> None:
+    """Raise `HsifeatError` unless a value is a path. The message starts with `name`."""
+    if not isinstance(value, str | Path):
+        raise HsifeatError(f"{name} is a path; found {value!r:.60}")
 
 
 def check_switches(**options: object) -> None:

@@ -42,11 +42,13 @@ from classifiers.table import check_classes
 from hsifeat.errors import HeadError, HsifeatError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import single_stores
+from hsifeat.features.selection import plane_names
 from hsifeat.formatting import format_value, list_some
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.executor_plugins import check_executor
 from hsifeat.scenes.colours import false_colour
-from hsifeat.types import as_int
+from hsifeat.types import as_int, check_path
 
 
 def compare(
@@ -155,9 +157,10 @@ def compare(
     >>> sorted(comparison.frame.split.unique())
     ['blocks:12+4:0.1', 'random:0.1']
     """
-    given = _checked(
-        jobs, out, curve, heads=heads, splits=splits, seeds=seeds, inputs=inputs, distances=distances, sweep=sweep
-    )
+    check_executor(executor, listen)
+    _check_report_options(jobs, out, baseline, command)
+    named = plane_names(planes)
+    given = _checked(curve, heads=heads, splits=splits, seeds=seeds, inputs=inputs, distances=distances, sweep=sweep)
     heads, splits, inputs, seeds = given.heads, given.splits, given.inputs, given.seeds
     earlier = None if baseline is None else Baseline.read(Path(baseline))
     if earlier is not None and earlier.path.resolve().parent == Path(out).resolve():
@@ -186,7 +189,7 @@ def compare(
         trainable = trainable_heads(plan.heads, plan.params, make_draws(), truth, listen)
         params = {name: values for name, values in plan.params.items() if name in trainable}
         plan = plan_entries(first, trainable, inputs, params or None, planes, splits)
-    if planes and not plan.uses_planes:
+    if named and not plan.uses_planes:
         listen(
             Note(f"`planes` has no effect: {list_some(sorted(map(str, plan.input_sets)))} have no planes of a model")
         )
@@ -202,7 +205,7 @@ def compare(
         inputs=plan.inputs,
         reduction=fitted_on,
         labels=labels,
-        planes=None if planes is None else tuple(str(getattr(plane, "id", plane)) for plane in planes) or None,
+        planes=named or None,
         params=plan.params or None,
         curve=given.curve,
         distances=given.distances,
@@ -238,7 +241,7 @@ def compare(
     )
 
 
-def _checked(jobs: object, out: object, curve: Any, **options: Any) -> BenchConfig:
+def _checked(curve: Any, **options: Any) -> BenchConfig:
     """Return checked options. An empty `curve` stands for no learning curves."""
     config = BenchConfig(curve=curve if curve is None or np.size(curve) else None, **options)
     if any(limit < 1 for limit in config.curve or ()):
@@ -246,11 +249,19 @@ def _checked(jobs: object, out: object, curve: Any, **options: Any) -> BenchConf
             f"a learning curve takes numbers of pixels from 1; found {', '.join(map(str, config.curve or ()))}"
         )
     distance_bins(config.distances)
+    return config
+
+
+def _check_report_options(jobs: object, out: object, baseline: object, command: object) -> None:
+    """Raise `HsifeatError` if an option that is no field of `BenchConfig` has a wrong type."""
+    if baseline is not None:
+        check_path("the baseline", baseline)
+    if not isinstance(command, str):
+        raise HsifeatError(f"the command of a report is a text; found {format_value(command)}")
     if jobs is not None and as_int(jobs) is None:
         raise HsifeatError(f"jobs is a number of processes, or None; found {format_value(jobs)}")
     if not isinstance(out, str | Path) or out == "":
         raise HsifeatError(f"out is a folder; found {format_value(out)}")
-    return config
 
 
 def _results(

@@ -19,6 +19,8 @@ def pick_device(device: str) -> str:
     BackboneError
         If the device can't be used on this machine.
     """
+    if not isinstance(device, str):
+        raise BackboneError(f"a device is named by a text: auto, cpu or cuda; found {device!r:.60}")
     if device == "cpu":
         return device
     import torch

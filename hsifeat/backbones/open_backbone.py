@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.options import UPSAMPLE, BackboneOptions
 from hsifeat.backbones.plugins import (
@@ -21,7 +23,9 @@ from hsifeat.backbones.plugins import (
 )
 from hsifeat.backbones.protocol import Backbone, FeatureSource
 from hsifeat.errors import BackboneError
+from hsifeat.formatting import format_value
 from hsifeat.registration import registered_entries
+from hsifeat.types import check_path
 
 
 def open_backbone(
@@ -95,6 +99,10 @@ def open_source(
     For parameters and errors, see `open_backbone`. The parameter `call` is a function that opens the source with its
     plugin. The function has the parameters of `call_plugin`.
     """
+    check_path("a backbone is named by a text, or its file", source)
+    for value in (class_label, seed, any_label, prompt, upsample):
+        if isinstance(value, np.ndarray):
+            raise BackboneError(f"the options of a backbone are single values; found {format_value(value)}")
     name = str(source)
     if isinstance(source, Path) and name in registered_entries(GROUP):
         name = f"./{name}"

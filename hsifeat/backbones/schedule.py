@@ -64,7 +64,7 @@ class NoiseSchedule:
                 f"{abar.shape}{f' from {abar.flat[0]:.6g} to {abar.flat[-1]:.6g}' if abar.size else ''}; NoiseSchedule.from_betas "
                 "takes betas"
             )
-        if self.prediction not in _PREDICTIONS:
+        if not isinstance(self.prediction, str) or self.prediction not in _PREDICTIONS:
             raise BackboneError(f"unknown prediction {self.prediction!r}; {allowed_names(_PREDICTIONS)}")
         abar.flags.writeable = False  # the digest is computed once
         object.__setattr__(self, "alphas_cumprod", abar)

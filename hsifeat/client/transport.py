@@ -103,9 +103,11 @@ class Transport:
     def __init__(self, url: str, token: str | None = None) -> None:
         import httpx
 
-        parts = urlsplit(url)
+        parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
         if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query:
             raise ServiceError(f"{url!r} is no address of a service; expected one such as https://gpu.example.org")
+        if token is not None and not isinstance(token, str):
+            raise ServiceError("a token is a text, as hsifeat serve token add shows it")  # a token is never shown
         self.url = url.rstrip("/")
         self.token = token or find_token(self.url)
         headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}

@@ -52,7 +52,7 @@ class ContextBackbone:
         BackboneError
             If the device is neither ``auto`` nor ``cpu``.
         """
-        if device not in {"auto", "cpu"}:
+        if not isinstance(device, str) or device not in {"auto", "cpu"}:
             raise BackboneError(f"context runs on the CPU; found the device {device!r}: leave out `device`")
 
 

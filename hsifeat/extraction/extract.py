@@ -13,6 +13,7 @@ from hsifeat.extraction.resolve import resolve_config
 from hsifeat.extraction.run import run
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.runtime.executor import Executor
+from hsifeat.runtime.executor_plugins import check_executor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,6 +169,7 @@ def extract(
         )
     if unknown:
         raise _unknown_option(next(iter(unknown)))
+    check_executor(executor, listen)
     options = {name: arguments[name] for name in ExtractionConfig.model_fields}
     config = resolve_config(options, preset=preset, like=like, listen=listen)
     job = prepare(scene, config, out=out, device=device, listen=listen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,13 +16,15 @@ from hsifeat.extraction.resolve import resolve_config
 from hsifeat.extraction.run import show_scene_notes
 from hsifeat.extraction.store_run import StoreInUseError, StoreRun
 from hsifeat.extraction.unit_task import UnitResult, UnitTask, compute_unit
+from hsifeat.formatting import format_value
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
 from hsifeat.runtime.executor import Executor
-from hsifeat.runtime.executor_plugins import open_executor
+from hsifeat.runtime.executor_plugins import check_executor, open_executor
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.worker import release_worker
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.store.store import Store
+from hsifeat.types import check_path, check_switches
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,14 @@ def extract_scenes(
     >>> [(outcome.name, str(outcome.error or "done").split(":")[0]) for outcome in outcomes]
     [('a', 'done'), ('b', 'done'), ('c', 'no such file')]
     """
+    check_executor(executor, listen)
+    check_switches(shared_projection=shared_projection)
+    if isinstance(scenes, str | Path) or not isinstance(scenes, Iterable):
+        raise HsifeatError(f"extract_scenes takes a list of scenes or paths; found {format_value(scenes)}")
     openers: dict[str, Callable[[], Scene]] = {}
     for scene in scenes:
+        if not isinstance(scene, Scene):
+            check_path("each scene that is not a hsifeat.Scene", scene)
         name = scene_name(scene)
         if name in openers:
             raise HsifeatError(

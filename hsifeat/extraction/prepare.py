@@ -17,8 +17,9 @@ from hsifeat.extraction.job import Job, Prepared
 from hsifeat.extraction.prepare_context import context_layers, prepare_context, unused_with_context
 from hsifeat.extraction.prepare_diffusion import prepare_diffusion
 from hsifeat.files import cache_folder
+from hsifeat.formatting import format_value
 from hsifeat.projection import Projection
-from hsifeat.runtime.events import Listener, Note, silent
+from hsifeat.runtime.events import Listener, Note, check_listener, silent
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.store.location import Location, as_location
 
@@ -70,7 +71,10 @@ def prepare(
     Traceback (most recent call last):
     hsifeat.errors.HsifeatError: no backbone: name one with `backbone` (hsifeat backbones lists them)
     """
-    config = config or ExtractionConfig()
+    check_listener(listen)
+    config = ExtractionConfig() if config is None else config
+    if not isinstance(config, ExtractionConfig):
+        raise HsifeatError(f"config is a hsifeat.ExtractionConfig; found {format_value(config)}")
     if not isinstance(scene, Scene):
         scene = open_scene(scene)
     backbone: Any = _backbone(config) if source is None else source

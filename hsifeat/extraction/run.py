@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from hsifeat.errors import HsifeatError
 from hsifeat.extraction.job import Job
 from hsifeat.extraction.store_run import StoreRun
 from hsifeat.extraction.unit_task import compute_unit
 from hsifeat.files import resumable
+from hsifeat.formatting import format_value
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Executor
-from hsifeat.runtime.executor_plugins import open_executor
+from hsifeat.runtime.executor_plugins import check_executor, open_executor
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.worker import release_worker
 from hsifeat.store.store import Store
@@ -58,6 +60,9 @@ def run(job: Job, *, executor: Executor | str | None = None, replace: bool = Tru
     >>> config = hsifeat.ExtractionConfig(backbone="backbone", timesteps=[0, 50], tile=32, halo=8)
     >>> store = hsifeat.run(hsifeat.prepare(scene, config, out="small.zarr"))
     """
+    check_executor(executor, listen)
+    if not isinstance(job, Job):
+        raise HsifeatError(f"run takes what hsifeat.prepare returns; found {format_value(job)}")
     show_scene_notes(job, listen)
     with resumable(), open_executor(executor, listen) as opened:
         # Tasks of an inline executor would open the scene and the backbone again.

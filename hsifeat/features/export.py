@@ -13,7 +13,7 @@ from hsifeat.features.export_writers import writer_for
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.stack import StoreLike, open_stack
 from hsifeat.formatting import format_value
-from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
+from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, check_listener, silent
 from hsifeat.scenes import Labels
 from hsifeat.types import check_switches
 
@@ -77,6 +77,7 @@ def export_features(
     >>> hsifeat.export_features(features, "fields.parquet", planes=["t300/*"])
     [PosixPath('fields.parquet')]
     """
+    check_listener(listen)
     check_switches(all_pixels=all_pixels, spectra=spectra)
     if not isinstance(out, str | Path):
         raise StoreError(f"a table is written to a path, such as table.npy; found {format_value(out)}")

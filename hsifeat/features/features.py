@@ -23,7 +23,7 @@ from hsifeat.features.store_contents import StoreContents
 from hsifeat.scenes.band_ranges import check_bands
 from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec
 from hsifeat.store.read_cache import samples_folder
-from hsifeat.types import Window, check_window
+from hsifeat.types import Window, check_switches, check_window
 
 if TYPE_CHECKING:
     import dask.array
@@ -124,6 +124,7 @@ class Features(StoreContents):
         StoreError
             If a name matches no complete plane, or if `planes` is None and a plane is unfinished.
         """
+        check_switches(context=context is None or context)
         complete, unfinished = (
             [plane for plane in some if context is None or self.owner(plane)[0].is_context == context]
             for some in (self.planes, self.unfinished)

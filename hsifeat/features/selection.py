@@ -6,11 +6,33 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from hsifeat.errors import StoreError, suggest_names
-from hsifeat.formatting import format_count, list_some
+from hsifeat.formatting import format_count, format_value, list_some
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.types import PlaneId
 
 PlaneLike = str | PlaneId | PlaneSpec
+
+
+def plane_names(planes: PlaneLike | Iterable[PlaneLike] | None) -> tuple[str, ...] | None:
+    """Return the names of planes, or patterns of names, as texts; None stays None.
+
+    Raises
+    ------
+    StoreError
+        If `planes` is neither a plane nor a sequence of planes.
+
+    Examples
+    --------
+    >>> plane_names([PlaneId(50, "mid_block"), "t100/*"])
+    ('t50/mid_block', 't100/*')
+    """
+    if planes is None:
+        return None
+    items = tuple(planes) if isinstance(planes, Iterable) and not isinstance(planes, str | PlaneSpec) else (planes,)
+    for item in items:
+        if not isinstance(item, str | PlaneId | PlaneSpec):
+            raise StoreError(f"planes are named by a list of texts such as ['t50/*']; found {format_value(planes)}")
+    return tuple(str(item.id if isinstance(item, PlaneSpec) else item) for item in items)
 
 
 def select_planes(
@@ -50,8 +72,7 @@ def select_planes(
             )
         return list(complete)
     selected: dict[PlaneSpec, None] = {}
-    for plane_like in [patterns] if isinstance(patterns, str) or not isinstance(patterns, Iterable) else patterns:
-        pattern = str(plane_like.id if isinstance(plane_like, PlaneSpec) else plane_like)
+    for pattern in plane_names(patterns) or ():
         matches = [plane for plane in complete if fnmatchcase(str(plane.id), pattern)]
         if not matches:
             state = " (it is unfinished)" if any(str(plane.id) == pattern for plane in unfinished) else ""

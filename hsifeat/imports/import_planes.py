@@ -12,7 +12,7 @@ from hsifeat.extraction.run import run
 from hsifeat.imports.config import ImportConfig
 from hsifeat.imports.open_feature_maps import FeatureSource, open_feature_maps
 from hsifeat.imports.prepare_import import prepare_import
-from hsifeat.runtime.events import Listener, silent
+from hsifeat.runtime.events import Listener, check_listener, silent
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.store.location import as_location
 
@@ -104,6 +104,7 @@ def import_planes(
     [('t0/encoder', 4, 32)]
     """
     arguments: dict[str, Any] = dict(locals())
+    check_listener(listen)
     config = ImportConfig.from_options({name: arguments[name] for name in ImportConfig.model_fields})
     return run(prepare_job(scene, features, config, out=out, listen=listen), listen=listen)
 

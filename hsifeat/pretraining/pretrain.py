@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from hsifeat.backbones.weights import digest_file
 from hsifeat.base_config import flag_of
 from hsifeat.errors import PretrainingError
 from hsifeat.files import disk_errors, resumable
+from hsifeat.formatting import format_value
 from hsifeat.pretraining.config import PretrainingConfig, resolve_training
 from hsifeat.pretraining.data import TrainingData, fit_scenes, match_scenes, prepare_images, prepare_scenes
 from hsifeat.pretraining.decoder_boundaries import choose_boundaries
@@ -24,8 +25,9 @@ from hsifeat.pretraining.network_spec import NetworkSpec
 from hsifeat.pretraining.network_specs import find_spec
 from hsifeat.pretraining.session import TrainingBudget, train
 from hsifeat.pretraining.training import DivergedError, Trainer
-from hsifeat.runtime.events import Listener, Note, silent
+from hsifeat.runtime.events import Listener, Note, check_listener, silent
 from hsifeat.scenes import Scene, open_scene
+from hsifeat.types import check_path
 
 if TYPE_CHECKING:
     import torch
@@ -149,9 +151,16 @@ def pretrain(
     has_budget = config.steps is not None or config.minutes is not None
     budget = TrainingBudget(config.steps if has_budget else spec.steps, config.minutes)
 
+    check_listener(listen)
+    check_path("the folder of a model", out)
+    if not isinstance(source, str):
+        raise PretrainingError(f"the source of a model is a text; found {format_value(source)}")
     folder = Path(out)
     check_usable(folder)
-    sources = [data] if isinstance(data, DataSource) else list(data)
+    sources = [data] if isinstance(data, DataSource) or not isinstance(data, Iterable) else list(data)
+    for one in sources:
+        if not isinstance(one, DataSource):
+            raise PretrainingError(f"a model is trained on scenes or paths; found {format_value(one)}")
     with lock_folder(folder):
         training_data, spec = _prepare_data(sources, config, spec, folder, listen)
         weights, weights_digest = _load_start(config.start)

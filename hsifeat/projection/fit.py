@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import ProjectionError
 from hsifeat.formatting import format_count
-from hsifeat.projection.image import SpectralImage
+from hsifeat.projection.image import SpectralImage, check_spectral_image
 from hsifeat.projection.projection import Projection
 from hsifeat.projection.rgb import check_bands, choose_rgb_bands
 from hsifeat.projection.spec import ProjectionSpec, parse_projection
@@ -86,6 +86,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     >>> projection.spec, projection.bands, projection.channels
     ('pca:1', 4, 1)
     """
+    check_spectral_image(image)
     parsed = parse_projection(spec)
     fit_mask, mask_digest = image.valid, ""
     if parsed.mask is not None:

@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.errors import ProjectionError
+from hsifeat.formatting import format_value
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.types import Cube
 
@@ -49,6 +51,14 @@ class SpectralImage(Protocol):
     def bands(self) -> int:
         """Number of bands."""
         ...
+
+
+def check_spectral_image(image: object) -> None:
+    """Raise `ProjectionError` unless a value has the attributes of a `SpectralImage`."""
+    if not all(hasattr(image, name) for name in ("name", "cube", "valid", "wavelengths_nm", "bands")):
+        raise ProjectionError(
+            f"a projection takes a hsifeat.Scene, which open_scene makes of a file; found {format_value(image)}"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,7 @@ def check_address(address: str) -> str:
     Traceback (most recent call last):
     hsifeat.errors.HsifeatError: a Dask cluster is tcp://HOST:PORT, tls://HOST:PORT or local:N; found 'local'
     """
-    if not (_LOCAL.fullmatch(address) or _SCHEDULER.fullmatch(address)):
+    if not isinstance(address, str) or not (_LOCAL.fullmatch(address) or _SCHEDULER.fullmatch(address)):
         raise HsifeatError(f"a Dask cluster is tcp://HOST:PORT, tls://HOST:PORT or local:N; found {address!r}")
     try:
         import distributed  # noqa: F401

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from hsifeat.errors import HsifeatError
 from hsifeat.runtime.dask_cluster import check_address, open_cluster
 from hsifeat.runtime.dask_connection import DaskConnection
-from hsifeat.runtime.events import Listener, silent
+from hsifeat.runtime.events import Listener, check_listener, silent
 from hsifeat.runtime.executor import Result, Task
 from hsifeat.runtime.executor_plugins import ExecutorPlugin
 from hsifeat.runtime.worker_versions import OtherVersionsError
@@ -62,6 +62,7 @@ def dask_executor(
     >>> with hsifeat.dask_executor("local:2") as executor:  # doctest: +SKIP
     ...     hsifeat.extract("indian-pines", backbone="backbone", out="ip.zarr", executor=executor)
     """
+    check_listener(listen)
     with open_cluster(address) as (scheduler, security):
         executor = DaskExecutor(
             scheduler,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hsifeat.errors import HsifeatError
+from hsifeat.formatting import format_value
+
 
 @dataclass(frozen=True)
 class Started:
@@ -100,3 +103,11 @@ Listener = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """Ignore an event. This function is the default listener."""
+
+
+def check_listener(listen: object) -> None:
+    """Raise `HsifeatError` unless a listener can be called."""
+    if not callable(listen):
+        raise HsifeatError(
+            f"listen is a function that receives events, such as print; found {format_value(listen)}; leave it out to ignore events"
+        )

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 
 from hsifeat.errors import HsifeatError, allowed_names, error_summary
+from hsifeat.formatting import format_value
 from hsifeat.registration import registered_entries
-from hsifeat.runtime.events import Listener, silent
+from hsifeat.runtime.events import Listener, check_listener, silent
 from hsifeat.runtime.executor import Executor
 
 GROUP = "hsifeat.executors"
@@ -53,6 +54,16 @@ def executor_plugins() -> dict[str, ExecutorPlugin]:
     return {name: _load(entry) for name, entry in registered_entries(GROUP).items()}
 
 
+def check_executor(executor: object, listen: object) -> None:
+    """Raise `HsifeatError` unless the arguments of `open_executor` have the documented types."""
+    check_listener(listen)
+    if executor is not None and not isinstance(executor, str) and not callable(getattr(executor, "run", None)):
+        raise HsifeatError(
+            f"an executor is made by hsifeat.local_executor or hsifeat.dask_executor, or named by a text such as 'dask:local:2'; "
+            f"found {format_value(executor)}"
+        )
+
+
 @contextmanager
 def open_executor(executor: Executor | str | None, listen: Listener = silent) -> Iterator[Executor | None]:
     """Open an executor by name for a ``with`` block. If `executor` is an open executor or None, yield it unchanged.
@@ -76,6 +87,7 @@ def open_executor(executor: Executor | str | None, listen: Listener = silent) ->
     Traceback (most recent call last):
     hsifeat.errors.HsifeatError: no executor 'dusk'; allowed: dask
     """
+    check_executor(executor, listen)
     if not isinstance(executor, str):
         yield executor
         return

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 from hsifeat.errors import HsifeatError
 from hsifeat.formatting import format_bytes
-from hsifeat.runtime.events import Listener, Note, silent
+from hsifeat.runtime.events import Listener, Note, check_listener, silent
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.processes import ProcessExecutor
 from hsifeat.runtime.resources import available_bytes, available_cores
+from hsifeat.types import check_integers
 
 # Memory of a process that has imported NumPy, scikit-learn and torch and holds no data yet.
 _PROCESS_BYTES = 600_000_000
@@ -56,13 +57,14 @@ def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = s
     >>> with hsifeat.local_executor(2, 4_000_000_000) as executor:  # doctest: +SKIP
     ...     hsifeat.extract("indian-pines", backbone="backbone", out="ip.zarr", executor=executor)
     """
+    check_listener(listen)
+    check_integers(1, workers=1 if workers is None else workers)
+    check_integers(0, task_bytes=task_bytes)
     worker_bytes = task_bytes + _PROCESS_BYTES
     memory = available_bytes()
     maximum = max(1, memory // worker_bytes)
     if workers is None:
         workers = min(available_cores(), maximum)
-    if workers < 1:
-        raise HsifeatError(f"the number of workers must be at least 1; found {workers}")
     if workers > maximum:
         raise HsifeatError(
             f"{workers} workers take about {format_bytes(workers * worker_bytes)}, and {format_bytes(memory)} of memory are "

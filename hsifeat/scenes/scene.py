@@ -23,7 +23,7 @@ from hsifeat.scenes.nodata import NoData, distinct_values, is_nodata, select_ban
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.scene_checks import as_lengths, as_texts, check_image, check_mask, check_type, convert_nodata
 from hsifeat.scenes.valid_pixels import Validity, drop_missing_values, valid_pixels
-from hsifeat.types import Cube, plain_values
+from hsifeat.types import Cube, check_integers, plain_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,6 +274,7 @@ class Scene(CubeShape):
             If the scene lacks a band.
         """
         bands = check_bands(bands, self.bands, self.name)
+        check_type(note, str, "the note on a selection of bands must be a text")
         return replace(
             self,
             cube=BandSubset(self.cube, bands),
@@ -308,6 +309,8 @@ class Scene(CubeShape):
             If a band of the other scene matches no band of this scene. If the scenes have different numbers of bands, and
             the wavelengths of either scene are unknown.
         """
+        check_integers(1, bands=bands)
+        wavelengths_nm = as_lengths(wavelengths_nm, bands, "the wavelengths")
         matched = match_bands(
             wavelengths_nm, self.wavelengths_nm, self.bands, wanted_bands=bands, name=self.name, wanted_name=name
         )

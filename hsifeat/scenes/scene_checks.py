@@ -141,8 +141,8 @@ def check_image(image: Any, name: str, kind: str) -> None:
         raise SceneError(
             f"{name}: a {kind} must be an array that NumPy can slice; found {type(image).__name__}: give `np.asarray(…)`"
         ) from error
-    if kind == "cube" and (len(shape) != 3 or min(shape) < 1):
-        raise SceneError(f"{name}: a cube must have the shape (rows, cols, bands); found {shape}")
+    if len(shape) < 2 or (kind == "cube" and (len(shape) != 3 or min(shape) < 1)):
+        raise SceneError(f"{name}: a {kind} must have the shape (rows, cols, bands); found {shape}")
     check_dimensions(image, name, kind)
     if dtype.kind not in "iuf":
         raise SceneError(f"{name}: a {kind} must hold real numbers; found dtype {dtype}")

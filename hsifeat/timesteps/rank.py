@@ -20,8 +20,8 @@ from hsifeat.presets import DEFAULT_BACKBONE, preset_options
 from hsifeat.projection import Projection, fit_projection
 from hsifeat.projection.default import default_projection
 from hsifeat.projection.fit import fit_leading_components
-from hsifeat.projection.image import SpectralImage
-from hsifeat.runtime.events import Listener, Note, silent
+from hsifeat.projection.image import SpectralImage, check_spectral_image
+from hsifeat.runtime.events import Listener, Note, check_listener, silent
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.timesteps.angles import SpectralAngles, measure_angles
 from hsifeat.timesteps.correlation import PlaneSimilarity, correlate_planes
@@ -31,6 +31,7 @@ from hsifeat.timesteps.result import TimestepRanking
 from hsifeat.timesteps.scene_patches import default_patch_px, sample_patches, sample_tiles
 from hsifeat.timesteps.stages import best_intervals, interval_timesteps, three_stages
 from hsifeat.timesteps.studied_levels import studied_timesteps
+from hsifeat.types import as_integers, check_integers
 
 BUDGET, INTERVALS = 5, 3
 # Default number of evenly spaced timesteps to compare, such as 0, 25, …, 975 of 1000.
@@ -130,7 +131,10 @@ def rank_timesteps(
     """
     if isinstance(scene, str | Path):
         scene = open_scene(scene)
-    projection = projection or _preset_projection(backbone)
+    check_spectral_image(scene)
+    check_listener(listen)
+    check_integers(0, budget=budget, intervals=intervals, patch=0 if patch is None else patch, seed=seed)
+    projection = _preset_projection(backbone) if projection is None else projection
     if isinstance(backbone, str | Path):
         upsample = UPSAMPLE if upsample is None else upsample
         backbone = open_backbone(backbone, seed=seed, class_label=class_label, prompt=prompt, upsample=upsample)
@@ -224,7 +228,7 @@ def _select_timesteps(
         if planes is not None:
             return planes.timesteps
         timesteps = range(0, schedule.timesteps, max(schedule.timesteps // _COMPARED, 1))
-    unique = tuple(sorted(set(timesteps)))
+    unique = tuple(sorted(set(as_integers("timesteps", timesteps))))
     schedule.check(unique)
     if planes is not None and (missing := [t for t in unique if t not in planes.timesteps]):
         stored = ", ".join(map(str, planes.timesteps))
@@ -257,7 +261,7 @@ def _fit(scene: SpectralImage, backbone: Backbone | None, projection: str | Proj
     if isinstance(projection, Projection):
         projection.check(scene)
         return projection
-    return fit_projection(projection, scene) if projection else fit_leading_components(_COMPONENTS, scene)
+    return fit_leading_components(_COMPONENTS, scene) if projection is None else fit_projection(projection, scene)
 
 
 def _notes(

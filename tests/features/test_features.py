@@ -171,7 +171,7 @@ def test_empty_requests(opened):
             (lambda f, size=size: f.patches([0], [0], size), f"must be odd, .*; found {size!r}$")
             for size in (3.0, True, None, "3")
         ),
-        (lambda f: f.select(5), "has no plane '5'"),
+        (lambda f: f.select(5), r"planes are named by a list of texts such as \['t50/\*'\]; found 5"),
         (lambda f: f.labels(["fields"]), r"a label map in a store is named by a text; found \['fields'\]"),
         (lambda f: PixelTable.from_store(f, labels=f.labels().classes), "is named by a text; found array"),
         (lambda f: PixelTable.from_store(f, spectra="no"), "spectra is True or False; found 'no'"),

@@ -100,5 +100,5 @@ def test_workers_fit_into_memory_and_cores(monkeypatch):
     assert workers_of(3, 400_000_000) == 3
     with pytest.raises(HsifeatError, match=r"6 workers take about 6.0 GB, and 5.0 GB .*: take at most 5$"):
         workers_of(6, 400_000_000)
-    with pytest.raises(HsifeatError, match="the number of workers must be at least 1; found 0"):
+    with pytest.raises(HsifeatError, match="workers is an integer from 1; found 0"):
         workers_of(0, 0)

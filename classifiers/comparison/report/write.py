@@ -33,11 +33,11 @@ from classifiers.comparison.sweep_table import sweep_rows
 from classifiers.comparison.workdir import CSV, JSON, LATEX, MARKDOWN, PAGE, SWEEP_CSV, SWEEP_JSON, SWEEP_PLOT
 from hsifeat.errors import HsifeatError, SceneError
 from hsifeat.files import check_output, write_file
-from hsifeat.formatting import escape_formula
-from hsifeat.runtime.events import Listener, Note, silent
+from hsifeat.formatting import escape_formula, format_value
+from hsifeat.runtime.events import Listener, Note, check_listener, silent
 from hsifeat.scenes.maps import Legend, check_map_fits, write_map, write_probabilities
 from hsifeat.scenes.scene_blocks import count_values
-from hsifeat.types import Window, windows
+from hsifeat.types import Window, check_path, windows
 
 FIGURES, MAPS = "figures", "maps"
 
@@ -76,6 +76,8 @@ def write_report(comparison: Comparison, folder: str | Path, *, listen: Listener
     ------
     StoreError
         If the folder is a store or a model, or lies in one. If it is not writable.
+    HsifeatError
+        If an argument has a wrong type.
 
     Examples
     --------
@@ -84,6 +86,10 @@ def write_report(comparison: Comparison, folder: str | Path, *, listen: Listener
     >>> write_report(comparison, "report")  # doctest: +SKIP
     True
     """
+    check_listener(listen)
+    check_path("the folder of a report", folder)
+    if not isinstance(comparison, Comparison):
+        raise HsifeatError(f"a report is written of what compare returns; found {format_value(comparison)}")
     folder = Path(folder)
     check_output(folder)
     record = ReportRecord.read(folder)
