@@ -39,6 +39,9 @@ def open_backbone(
 ) -> Backbone:
     """Open a backbone. The weights are read on first use.
 
+    Later changes of the files have no effect on a backbone whose weights were read. To use the new weights, open the
+    backbone again.
+
     Parameters
     ----------
     source : str or Path

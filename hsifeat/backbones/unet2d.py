@@ -20,7 +20,7 @@ from hsifeat.backbones.networks import NETWORKS, network_type
 from hsifeat.backbones.plugins import BackbonePlugin, existing_path
 from hsifeat.backbones.recorded_files import RECORD, RecordedFiles
 from hsifeat.backbones.schedule import schedule_from_config
-from hsifeat.backbones.weight_files import WeightFiles
+from hsifeat.backbones.weight_files import WeightFiles, unchanged_files
 from hsifeat.backbones.weights import build_network
 from hsifeat.errors import BackboneError, allowed_names
 from hsifeat.types import as_int
@@ -164,7 +164,8 @@ class UNet2DBackbone(CheckpointBackbone):
 
     def load_trained(self) -> torch.nn.Module:
         """Return the network with its trained weights."""
-        return self._weights.load(self._type, self._config_file, low_cpu_mem_usage=False)
+        with unchanged_files(self._weights.files, self.weights_digest, self._config_file, self._config):
+            return self._weights.load(self._type, self._config_file, low_cpu_mem_usage=False)
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
         """Run the network. A class-conditional network also gets the class label. See `NetworkBackbone.call`."""

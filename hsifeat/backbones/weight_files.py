@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +24,35 @@ _SHARD = re.compile(rf"{_BASE}(\.\w+)?-[0-9]+-of-[0-9]+\.(safetensors|bin)")
 _VARIANT = re.compile(
     rf"{_BASE}\.(?P<variant>\w+)\.(safetensors|bin)|{_BASE}\.(safetensors|bin)\.index\.(?P<sharded>\w+)\.json"
 )
+
+
+@contextmanager
+def unchanged_files(
+    weights: Sequence[Path], digest: str, config_file: Path | None = None, config: Mapping[str, Any] | None = None
+) -> Iterator[None]:
+    """Check, after a ``with`` block has loaded a network, that its files are still those that its identity describes.
+
+    Parameters
+    ----------
+    weights : sequence of Path
+        Files of the weights.
+    digest : str
+        Digest of the weights in the identity of the backbone; see `digest_files`.
+    config_file : Path, optional
+        JSON file with the configuration of the network. [default: the network has no such file]
+    config : mapping, optional
+        Content of `config_file` in the identity of the backbone.
+
+    Raises
+    ------
+    BackboneError
+        If the weights or the configuration have changed. Otherwise, stores would have values of other weights than their keys.
+    """
+    yield
+    if digest_files(weights) != digest or (config_file is not None and read_json(config_file) != config):
+        raise BackboneError(
+            f"{weights[0]} was replaced since the backbone was opened: open the backbone again, or prepare the extraction again"
+        )
 
 
 @dataclass(frozen=True)
@@ -95,7 +126,7 @@ class WeightFiles:
         return digest_files(self.files)
 
     def load(self, network_class: Any, config_file: Path, **options: Any) -> torch.nn.Module:
-        """Load the network with diffusers.
+        """Load the network with diffusers. Read `digest` before, which reports a damaged file more clearly.
 
         Parameters
         ----------
@@ -114,7 +145,6 @@ class WeightFiles:
         from diffusers.utils.logging import disable_progress_bar
 
         disable_progress_bar()  # of loading shards
-        self.digest()  # This reports a damaged file more clearly than diffusers does.
         self._check_size(network_class, config_file)
         with TemporaryDirectory() as folder:
             # diffusers expects configuration and weights in one folder, under fixed names.

@@ -15,6 +15,7 @@ from hsifeat.backbones.device import device_name, pick_device
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.recall import RecalledBackbone
+from hsifeat.cube_digest import changed_scene_error
 from hsifeat.extraction.config import DEFAULT_BATCH
 from hsifeat.extraction.extractor import Extractor, StepResult, check_finite
 from hsifeat.extraction.model_input import ModelInput
@@ -27,6 +28,7 @@ from hsifeat.formatting import format_bytes, format_duration
 from hsifeat.projection import Projection
 from hsifeat.runtime.allocator import keep_freed_memory
 from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec, SceneLayout, Unit, size_bytes
+from hsifeat.store.recipe import CompanionPart
 from hsifeat.store.timings import Timing
 from hsifeat.types import Window
 
@@ -105,6 +107,22 @@ class DiffusionExtractor(Extractor):
             return self.tiles_per_batch
         rows, cols = (side * self.model_input.factor for side in self.tiling.tile)
         return default_batch(rows, cols, device=self.device)
+
+    def check_companion(self, part: CompanionPart | None) -> None:
+        """Check that the companion image has the values of the recipe. The whole image is read.
+
+        Parameters
+        ----------
+        part : CompanionPart or None
+            Companion image in the recipe; None if the input of the model is not a companion image.
+
+        Raises
+        ------
+        SceneError
+            If the image has changed.
+        """
+        if part is not None and self.model_input.companion_part() != part:
+            raise changed_scene_error(f"the companion image of {self.scene.name}")
 
     def with_batch(self, batch: int) -> Self:
         """Return a copy of the extractor that uses the batch size of an existing store."""

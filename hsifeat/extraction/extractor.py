@@ -19,6 +19,7 @@ from hsifeat.projection import Projection
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started
 from hsifeat.scenes.scene import Scene
 from hsifeat.store.plane_layout import PixelListLayout, PlaneSpec, SceneLayout
+from hsifeat.store.recipe import CompanionPart
 from hsifeat.store.store import Store
 from hsifeat.store.timings import Timing
 from hsifeat.types import PlaneId, Window
@@ -78,6 +79,9 @@ class Extractor(ABC):
     def provenance(self) -> dict[str, Any]:
         """Additional provenance of the features, which the manifest of a new store records."""
         return {}
+
+    def check_companion(self, part: CompanionPart | None) -> None:  # noqa: B027  # filters read no companion image
+        """Raise `SceneError` if the input is a companion image that has changed since its part of the recipe was computed."""
 
     def with_batch(self, batch: int) -> Self:  # noqa: ARG002  # filters have no batches
         """Return a copy of the extractor that uses the batch size of an existing store."""

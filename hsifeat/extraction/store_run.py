@@ -254,6 +254,7 @@ class StoreRun:
             self._store = store
             return
         work.check_disk()
+        work.extractor.check_companion(job.recipe.companion)
         listen(Note(work.summary))
         # A read-only location or a backbone that can't be loaded raises an error before the store is changed.
         store = job.find_store(writable=True)

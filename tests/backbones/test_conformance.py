@@ -264,6 +264,24 @@ def test_a_changed_weight_changes_the_identity(kind, folders, tmp_path):
         assert described.identity() == reopen(kind, changed).identity(), file
 
 
+def test_weights_that_change_after_opening_never_have_the_identity_of_others(kind, folders, tmp_path):
+    """Loaded weights keep their identity. Weights that changed after the identity was read are not loaded."""
+    for file in (f for f in folders(kind).rglob("*") if f.suffix in {".safetensors", ".bin", ".pt"}):
+        folder = tmp_path / file.stem / file.parent.name
+        shutil.copytree(folders(kind), folder)
+        loaded, described = reopen(kind, folder), reopen(kind, folder)
+        loaded.to("cpu")
+        predicted, identity = loaded.predict(noisy_for(loaded), T), described.identity()
+        nudge(folder / file.relative_to(folders(kind)))
+        assert loaded.identity() == identity, file
+        try:
+            described.to("cpu")
+        except BackboneError as error:
+            assert "was replaced since the backbone was opened" in str(error), file
+        else:  # the former weights were read when it was opened
+            assert torch.equal(described.predict(noisy_for(loaded), T), predicted), file
+
+
 def test_errors_are_one_clear_line(kind, backbone, folders):
     def refused(run):
         with pytest.raises(BackboneError) as error:

@@ -1,14 +1,17 @@
-"""Scenes whose values change after they were opened: no store has other values than its key states."""
+"""Scenes and weights that change after they were opened: no store has other values than its key states."""
+
+import shutil
 
 import numpy as np
 import pytest
 
-from hsifeat import Scene, extract, fit_projection, open_features, open_scene
-from hsifeat.errors import SceneError
+from hsifeat import Scene, extract, fit_projection, open_backbone, open_features, open_scene
+from hsifeat.errors import BackboneError, SceneError
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.run import run
 from hsifeat.store import create
+from tests.helpers.backbone_kinds import nudge
 
 CHANGED = "the values of the scene have changed since it was opened"
 
@@ -62,3 +65,46 @@ def test_a_file_or_mask_that_changes_after_the_extraction_was_prepared_is_refuse
     for job in jobs:
         with pytest.raises(SceneError, match=f"^m: {CHANGED}"):
             run(job)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_companion_image_that_changes_after_the_extraction_was_prepared_is_refused(
+    cube, backbone_folder, tmp_path, in_memory
+):
+    """The store had the key of the former image and the planes of the new one."""
+    file = tmp_path / "photograph.npy"
+    np.save(file, np.random.default_rng(1).integers(0, 255, (40, 32, 3)).astype(np.uint8))
+    image = np.load(file, mmap_mode=None if in_memory else "r")
+    config = ExtractionConfig(backbone=backbone_folder, companion=True, timesteps=[200], layers=["mid_block"])
+    job = prepare(Scene("m", cube, companion=image), config, out=tmp_path / "s.zarr")
+    (image if in_memory else np.load(file, mmap_mode="r+"))[7, 7, 0] += 1
+    with pytest.raises(SceneError, match=f"^the companion image of m: {CHANGED}"):
+        run(job)
+    assert not (tmp_path / "s.zarr").exists()
+
+
+def test_weights_that_change_after_the_extraction_was_prepared_are_refused(cube, backbone_folder, tmp_path):
+    """The store had the key of the former weights and the planes of the new ones, or the other way round."""
+    model, weights = tmp_path / "m", tmp_path / "m" / "unet" / "diffusion_pytorch_model.safetensors"
+    scene, options = Scene("m", cube), {"timesteps": [200], "layers": ["up_blocks.2"], "tile": 32, "halo": 8}
+    former = open_features(extract(scene, backbone=backbone_folder, out=tmp_path / "former.zarr", **options))
+    shutil.copytree(backbone_folder, model)
+    loaded, opened = open_backbone(model), open_backbone(model)
+    loaded.to("cpu")
+    jobs = [
+        prepare(scene, ExtractionConfig(backbone=source, **options), out=tmp_path / f"{number}.zarr")
+        for number, source in enumerate([opened, model])
+    ]
+    nudge(weights)
+    for job in jobs:
+        with pytest.raises(
+            BackboneError, match="was replaced since the backbone was opened: .* prepare the extraction"
+        ):
+            run(job)
+        assert not job.location.path.exists()
+    kept = open_features(extract(scene, backbone=loaded, out=tmp_path / "kept.zarr", **options))
+    assert kept.key == former.key
+    np.testing.assert_array_equal(kept.sample([3, 9], [4, 7]), former.sample([3, 9], [4, 7]))
+    changed = open_features(extract(scene, backbone=model, out=tmp_path / "changed.zarr", **options))
+    assert changed.key != former.key
+    assert np.abs(changed.sample([3, 9], [4, 7]) - former.sample([3, 9], [4, 7])).max() > 0

@@ -13,6 +13,7 @@ from hsifeat.backbones.checkpoint import CheckpointBackbone
 from hsifeat.backbones.plugins import BackbonePlugin, existing_path
 from hsifeat.backbones.schedule import schedule_from_config
 from hsifeat.backbones.unet2d import output_blocks
+from hsifeat.backbones.weight_files import unchanged_files
 from hsifeat.backbones.weights import digest_file
 from hsifeat.errors import BackboneError
 
@@ -125,11 +126,12 @@ class ADMBackbone(CheckpointBackbone):
     def load_trained(self) -> torch.nn.Module:
         """Return the network with its trained weights, which `convert` turns into parameters of a diffusers network."""
         network = self._build_meta()
-        tensors = read_checkpoint(self._file, "cpu")
-        legacy = self._flags.attention_order == "legacy"
-        state = convert(tensors, network, self._architecture, self._heads, legacy=legacy)
-        network.load_state_dict(state, strict=True, assign=True)
-        return network
+        with unchanged_files([self._file], self.weights_digest):
+            tensors = read_checkpoint(self._file, "cpu")
+            legacy = self._flags.attention_order == "legacy"
+            state = convert(tensors, network, self._architecture, self._heads, legacy=legacy)
+            network.load_state_dict(state, strict=True, assign=True)
+            return network
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:
         """Run the network. A class-conditional network also gets the class label. See `NetworkBackbone.call`."""

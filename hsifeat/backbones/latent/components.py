@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hsifeat.backbones.diffusers_folder import count_levels, non_default_settings, read_json, resolve_settings
 from hsifeat.backbones.locked_imports import load_diffusers
 from hsifeat.backbones.network import clone_weights
-from hsifeat.backbones.weight_files import WeightFiles
+from hsifeat.backbones.weight_files import WeightFiles, unchanged_files
 from hsifeat.backbones.weights import build_network
 from hsifeat.errors import BackboneError
 
@@ -90,9 +90,9 @@ class DiffusersComponent:
         """Return the network with its trained weights, on the CPU, converted to float32."""
         import torch
 
-        network = self._weights.load(
-            self._class, self.folder / "config.json", torch_dtype=torch.float32, low_cpu_mem_usage=False
-        )
+        config_file = self.folder / "config.json"
+        with unchanged_files(self._weights.files, self.digest, config_file, self.config):
+            network = self._weights.load(self._class, config_file, torch_dtype=torch.float32, low_cpu_mem_usage=False)
         network.eval().requires_grad_(requires_grad=False)
         clone_weights(network)
         return network

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hsifeat.backbones.diffusers_folder import drop_private_keys, read_json
 from hsifeat.backbones.locked_imports import load_transformers, silent_transformers
 from hsifeat.backbones.network import clone_weights, deterministic_inference
+from hsifeat.backbones.weight_files import unchanged_files
 from hsifeat.backbones.weights import digest_file, digest_tensors, load_pretrained
 from hsifeat.errors import BackboneError, error_summary, raise_resource_error
 from hsifeat.files import open_safetensors
@@ -185,11 +186,10 @@ class EncodedPrompt:
         load_transformers()
         from transformers import CLIPTextModel
 
-        _ = self._digest  # This reports a damaged file more clearly than transformers does.
-        with silent_transformers():
-            network = load_pretrained(
-                CLIPTextModel, self._encoder, self._weights_file, self._weights_file.suffix, dtype=torch.float32
-            )
+        file = self._weights_file
+        unchanged = unchanged_files([file], self._digest, self._encoder / "config.json", self._config)
+        with unchanged, silent_transformers():
+            network = load_pretrained(CLIPTextModel, self._encoder, file, file.suffix, dtype=torch.float32)
         network.eval().requires_grad_(requires_grad=False)
         clone_weights(network)
         return network
