@@ -21,7 +21,7 @@ _STORE_FILE = re.compile(
     r"(zarr|checksums)(\.copy)?\.json|timings\.json|writer\.token"
     r"|(scene(/projection|/labels)?|pixels|planes(/t\d{4,9})?)/zarr\.json"
     rf"|(scene/(cube|valid|projection/\w+|labels/[^/]+)|pixels/(rows|cols)|{_PLANE})/{_ARRAY}"
-    r"|((scene|pixels|planes|progress)/.*/)?\.?(zarr|checksums|timings|writer|\d+)\.[\w.\-]+\.part(ial)?"
+    r"|((scene|pixels|planes|progress)/(.*/)?)?\.?(zarr|checksums|timings|writer|\d+)\.[\w.\-]+\.part(ial)?"
 )
 
 

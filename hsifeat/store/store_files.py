@@ -221,6 +221,8 @@ def holds_store(location: Location) -> bool:
     foreign = [key for key in keys if not key.startswith(f".{checksum_file.ROOT}.")]
     if root is not None:
         foreign = [key for key in foreign if not is_store_file(key)]
+    if foreign and location.get(checksum_file.ROOT) != root:  # another process has begun or completed a store meanwhile
+        return holds_store(location)
     if checksum_file.COPY_OF[checksum_file.ROOT] in foreign:
         raise StoreError(
             f"{location}: {checksum_file.ROOT} is missing: {shell_command('cache', 'verify', location, '--repair')} restores it"

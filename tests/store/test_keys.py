@@ -1,5 +1,7 @@
 """Keys of a store's files: those that hsifeat writes are recognised, all others are foreign."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import zarr
@@ -10,7 +12,7 @@ from hsifeat.store.plane_layout import PlaneSpec, Unit
 from hsifeat.store.store import Store
 from hsifeat.store.verify import verify
 from hsifeat.types import PlaneId, Window
-from tests.helpers.small_stores import values_of, write_units
+from tests.helpers.small_stores import LAYOUTS, manifest_of, values_of, write_units
 
 
 def test_every_file_of_a_store_is_recognised(store_path):
@@ -49,6 +51,16 @@ def test_a_layer_can_have_the_name_of_a_folder_of_chunks(small_store):
 )
 def test_temporary_files_of_interrupted_writes_are_recognised(key):
     assert is_store_file(key)
+
+
+def test_temporary_files_of_a_new_store_are_recognised(arrays, tmp_path, monkeypatch):
+    """After a kill while zarr wrote ``scene/zarr.json``, the store could not be created again."""
+    names, replace = [], Path.replace
+    monkeypatch.setattr(Path, "replace", lambda file, target: names.append(file) or replace(file, target))
+    Store.create(tmp_path / "s.zarr", manifest_of(LAYOUTS["scene"]), arrays)
+    keys = [file.relative_to(tmp_path / "s.zarr").as_posix() for file in names]
+    assert {"scene", "scene/cube"} <= {key.rpartition("/")[0] for key in keys if key.endswith(".partial")}
+    assert [key for key in keys if not is_store_file(key)] == []
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,19 @@ def test_a_place_that_holds_something_else_is_refused(arrays, tmp_path):
     assert Store.open(tmp_path / "s.zarr").planes == [], "its copy is read"
 
 
+def test_a_store_that_another_process_creates_meanwhile_is_found(arrays, tmp_path, monkeypatch):
+    location = as_location(tmp_path / "s.zarr")
+    list_keys = location.list_keys
+
+    def list_late(count):
+        if not location.path.exists():
+            Store.create(tmp_path / "s.zarr", manifest_of(LAYOUTS["scene"]), arrays)
+        return list_keys(count)
+
+    monkeypatch.setattr(location, "list_keys", list_late)
+    assert holds_store(location)
+
+
 def test_a_view_lists_only_some_of_the_files(small_store):
     files = StoreFiles(small_store.location)
     view = files.with_checksums({})
