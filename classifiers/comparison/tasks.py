@@ -27,6 +27,7 @@ from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
 from hsifeat.features.stack import StackSource
 from hsifeat.mapped_arrays import create_array
+from hsifeat.torch_state import one_torch_thread
 from hsifeat.types import Window
 
 if TYPE_CHECKING:
@@ -242,15 +243,8 @@ def one_thread() -> Iterator[None]:
 
     Floating-point sums are then reproducible, and worker processes do not compete for cores.
     """
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with one_library_thread():
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    with one_torch_thread(), one_library_thread():
+        yield
 
 
 def _smoothed_accuracy(head: Head, task: RunTask, draw: dict[str, NDArray[np.integer]]) -> float | None:

@@ -11,6 +11,7 @@ from hsifeat.backbones.network import NetworkBackbone, use_mean_embedding
 from hsifeat.backbones.options import MEAN_LABEL, UNTRAINED
 from hsifeat.backbones.weights import digest_tensors
 from hsifeat.errors import BackboneError
+from hsifeat.torch_state import own_random_state
 from hsifeat.types import as_int
 
 if TYPE_CHECKING:
@@ -79,8 +80,7 @@ class CheckpointBackbone(NetworkBackbone):
                 raise BackboneError(
                     f"{self.name} would have {count} parameters; allowed are {_MAX_UNTRAINED} without training"
                 )
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self._untrained_seed)
+            with own_random_state(self._untrained_seed):
                 network = self.build()
         if self.class_label == MEAN_LABEL:
             use_mean_embedding(network.get_submodule("class_embedding"))

@@ -12,6 +12,7 @@ from hsifeat.backbones.locked_imports import load_transformers, silent_transform
 from hsifeat.backbones.options import UNTRAINED, UPSAMPLE
 from hsifeat.backbones.plugins import BackbonePlugin, existing_path
 from hsifeat.errors import BackboneError, error_summary, raise_resource_error
+from hsifeat.torch_state import own_random_state
 
 if TYPE_CHECKING:
     import torch
@@ -113,9 +114,8 @@ def _load(folder: Path, untrained_seed: int | None) -> Any:
     from transformers import AutoConfig, AutoModel
 
     try:
-        with silent_transformers(), torch.random.fork_rng(devices=[]):
+        with own_random_state(untrained_seed), silent_transformers():
             if untrained_seed is not None:
-                torch.manual_seed(untrained_seed)
                 return AutoModel.from_config(AutoConfig.from_pretrained(folder, local_files_only=True)).float()
             network, loading = AutoModel.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True

@@ -15,6 +15,7 @@ from hsifeat.backbones.locked_imports import without_compiler
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.backbones.taps import feature_map, list_taps, tap
 from hsifeat.errors import BackboneError
+from hsifeat.torch_state import cudnn_settings, full_precision
 from hsifeat.types import Tap
 
 if TYPE_CHECKING:
@@ -304,11 +305,10 @@ def deterministic_inference(device_type: str) -> Iterator[None]:
     """
     import torch
 
-    precision = torch.get_float32_matmul_precision()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
         stack.enter_context(torch.autocast(device_type, enabled=False))
-        stack.enter_context(torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False))
-        stack.callback(torch.set_float32_matmul_precision, precision)
-        torch.set_float32_matmul_precision("highest")
+        if device_type == "cuda":
+            stack.enter_context(cudnn_settings(benchmark=False, deterministic=True, allow_tf32=False))
+        stack.enter_context(full_precision())
         yield

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hsifeat.errors import BackboneError, error_summary, raise_resource_error
 from hsifeat.files import open_regular, open_safetensors
 from hsifeat.quiet_warnings import ignored_warnings
+from hsifeat.torch_state import own_random_state
 
 if TYPE_CHECKING:
     import torch
@@ -163,13 +164,14 @@ def load_pretrained(network_class: Any, folder: Path | str, file: Path, suffix: 
         that ``config.json`` describes.
     """
     try:
-        network, loading = network_class.from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=suffix == ".safetensors",
-            output_loading_info=True,
-            **options,
-        )
+        with own_random_state():  # The initial weights of a network may be drawn before they are replaced.
+            network, loading = network_class.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=suffix == ".safetensors",
+                output_loading_info=True,
+                **options,
+            )
     except Exception as error:  # tensors of other shapes, or inconsistent settings
         raise_resource_error(error)
         raise BackboneError(f"{file} does not fit its config.json: {error_summary(error)}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from hsifeat.pretraining.batches import Batch, Sampler, Stream, make_generator
 from hsifeat.pretraining.evaluation import held_out_losses
 from hsifeat.pretraining.network_spec import NetworkSpec
 from hsifeat.runtime.allocator import keep_freed_memory
+from hsifeat.torch_state import cudnn_settings, own_random_state
 
 if TYPE_CHECKING:
     import torch
@@ -97,8 +98,7 @@ class Trainer:
 
         self._spec, self._sampler, self._device = spec, sampler, torch.device(device)
         self._gpu = self._device.type == "cuda"
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(sampler.seed)
+        with own_random_state(sampler.seed):
             self.network: Any = spec.build(sampler.channels)
             self._objective = spec.build_objective(self.network).to(device)
         if start is not None:
@@ -204,24 +204,19 @@ class Trainer:
             loss: torch.Tensor = self._objective(self.network, clean, noise, t, self._scheduler)
         return loss
 
-    @contextmanager
-    def _seeded_dropout(self) -> Iterator[None]:
-        import torch
-
-        with torch.random.fork_rng(devices=[self._device] if self._gpu else []):
-            torch.manual_seed(int(make_generator(self._sampler.seed, Stream.DROPOUT, self.step).integers(2**63)))
-            yield
+    def _seeded_dropout(self) -> AbstractContextManager[None]:
+        seed = int(make_generator(self._sampler.seed, Stream.DROPOUT, self.step).integers(2**63))
+        return own_random_state(seed, [self._device] if self._gpu else [])
 
     @contextmanager
     def _deterministic(self) -> Iterator[None]:
         if not self._gpu:
             yield
             return
-        import torch
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
         with (
-            torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=True),
+            cudnn_settings(benchmark=False, deterministic=True, allow_tf32=True),
             sdpa_kernel(SDPBackend.MATH),
         ):
             yield

@@ -11,9 +11,12 @@ import hsifeat
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import PretrainingError
 from hsifeat.pretraining.evaluation import held_out_losses
+from hsifeat.pretraining.network_spec import NetworkSpec
 from hsifeat.pretraining.network_specs import find_spec
+from hsifeat.pretraining.objectives import NoisePrediction
 from hsifeat.pretraining.training import DivergedError, Trainer, make_scheduler
 from tests.helpers.tiny_training import TINIES, prepare_tiny, tiny_scene, use_tiny
+from tests.helpers.two_threads import Meeting, run_together
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +46,32 @@ def test_every_network_is_evaluated_written_and_opened(name, tmp_path):
     weights = backbone.network.state_dict()
     state = torch.load(out / "checkpoint.pt", weights_only=True)["average"]
     assert all(torch.equal(tensor, state[f"module.{key}"]) for key, tensor in weights.items())
+
+
+def test_trainings_of_two_threads_depend_on_their_seeds_alone(monkeypatch):
+    """The threads build their networks together, and take steps with dropout together, unless one waits for the other."""
+    arguments = find_spec("mtmsd", "small").arguments
+    spec = replace(
+        find_spec("mtmsd", "small"), batch=1, arguments=lambda channels: {**arguments(channels), "dropout": 0.5}
+    )
+    sampler = prepare_tiny(spec).sampler
+
+    def train(seed):
+        trainer = Trainer(spec, replace(sampler, seed=seed), "cpu")
+        assert len(list(trainer.train(2))) == 2
+        return torch.cat([parameter.detach().flatten() for parameter in trainer.network.parameters()])
+
+    expected = [train(0), train(1)]
+
+    def wait_before(owner, name):
+        meeting, plain = Meeting(), getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *values: (meeting.wait(), plain(*values))[1])
+
+    wait_before(NetworkSpec, "build")
+    wait_before(NoisePrediction, "forward")
+    found = run_together(lambda: train(0), lambda: train(1))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert not torch.equal(*expected)
 
 
 def test_the_learning_rate_warms_up():

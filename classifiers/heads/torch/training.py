@@ -6,7 +6,7 @@ All torch heads share this training loop, which handles seeds, device, precision
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from classifiers.heads.torch.losses import MixUp, mix, row_losses
 from hsifeat.errors import HeadError
 from hsifeat.runtime.allocator import keep_freed_memory
 from hsifeat.runtime.events import Advanced, Event, Finished, Listener, Started, silent
+from hsifeat.torch_state import cudnn_settings, one_torch_thread, own_random_state
 
 if TYPE_CHECKING:
     import torch
@@ -151,7 +152,7 @@ def train(
 ) -> TrainedNetwork:
     """Build and train a network.
 
-    On one machine, the same seed gives the same bits. The network is in float32, but a GPU that supports bfloat16
+    On one machine, the same seed gives the same bits, also if several threads train networks: they do so one after another. The network is in float32, but a GPU that supports bfloat16
     computes matrix products in bfloat16. Progress events go to the listener of the enclosing `training_listener`.
 
     Parameters
@@ -188,16 +189,18 @@ def train(
 
     keep_freed_memory()
     cuda = [torch.cuda.current_device()] if device.type == "cuda" else []
-    exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-    with torch.random.fork_rng(devices=cuda), exact:
-        torch.manual_seed(seed)
+    exact = cudnn_settings(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    with own_random_state(seed, cuda), exact:
         network = build().to(device)
         weights = np.ones(len(codes)) if weight is None else weight
         rows = DeviceRows((*inputs, weights), codes if proportions is None else proportions, device)
         training_rows, validation = (
             torch.from_numpy(part) for part in split_validation(codes, training.validation_fraction, seed)
         )
-        with _threads_for(network):
+        is_small = sum(p.numel() for p in network.parameters()) < SMALL_NETWORK_PARAMETERS
+        # A training step of a small network takes less time than waking a second thread. On one thread, sums also have the same
+        # bits on machines with any number of cores.
+        with one_torch_thread() if is_small else nullcontext():
             epochs = _run(network, rows, training_rows, validation, training)
         state = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
         return TrainedNetwork(state, epochs, len(validation))
@@ -361,21 +364,3 @@ def _logits(network: torch.nn.Module, inputs: list[torch.Tensor]) -> torch.Tenso
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
         logits: torch.Tensor = network(*inputs)
     return logits.float()
-
-
-@contextmanager
-def _threads_for(network: torch.nn.Module) -> Iterator[None]:
-    """Limit torch to one CPU thread inside the ``with`` block if a network is small.
-
-    A training step of a small network takes less time than waking a second thread. On one thread, sums also have the same bits
-    on machines with any number of cores.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    if sum(p.numel() for p in network.parameters()) < SMALL_NETWORK_PARAMETERS:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -15,6 +15,7 @@ from classifiers.heads.torch.training import TrainingOptions, infer, train, trai
 from hsifeat.errors import HeadError
 from hsifeat.runtime.events import Advanced, Finished, Started
 from tests.helpers.heads import quick, toy
+from tests.helpers.two_threads import Meeting, run_together
 
 CPU = torch.device("cpu")
 
@@ -87,6 +88,43 @@ def test_early_stopping_stops_and_keeps_the_best_epoch():
         logits = network(torch.tensor(X[held_out])).numpy().astype(np.float64)
     each = [np.log(np.exp(row).sum()) - row[code] for row, code in zip(logits, codes[held_out], strict=True)]
     assert np.average(each, weights=weight[held_out]) == pytest.approx(min(losses), abs=6e-4)
+
+
+def weights_of(head):
+    return np.concatenate([value.ravel() for _, value in sorted(head.weights_.items())])
+
+
+@pytest.mark.parametrize("params", [{"random_state": 1}, {"random_state": 1, "epochs": 3}])
+def test_fits_of_two_threads_depend_on_their_seeds_alone(params):
+    """Both trainings begin together, after the seeds are set, unless one waits for the other."""
+    X, y = toy()
+    expected = [weights_of(quick("mlp", **own).fit(X, y)) for own in ({"random_state": 0}, params)]
+    before, meeting = torch.get_rng_state(), Meeting()
+
+    def fit(own):
+        with training_listener(meeting.wait):
+            return weights_of(quick("mlp", **own).fit(X, y))
+
+    found = run_together(lambda: fit({"random_state": 0}), lambda: fit(params))
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_thread_that_begins_during_a_fit_uses_all_threads_of_torch():
+    usual, counts = torch.get_num_threads(), []
+    torch.set_num_threads(3)
+    try:
+
+        def count(event):
+            if isinstance(event, Advanced):
+                counts.append([torch.get_num_threads(), *run_together(torch.get_num_threads)])
+
+        with training_listener(count):
+            quick("mlp", epochs=1).fit(*toy())
+        assert counts == [[1, 3]]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(usual)
 
 
 def test_events_stop_after_the_block():
