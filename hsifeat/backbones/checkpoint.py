@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hsifeat.backbones.exclusive import exclusive_property
 from hsifeat.backbones.network import NetworkBackbone, use_mean_embedding
 from hsifeat.backbones.options import MEAN_LABEL, UNTRAINED
 from hsifeat.backbones.weights import digest_tensors
@@ -54,7 +54,7 @@ class CheckpointBackbone(NetworkBackbone):
     def load_trained(self) -> torch.nn.Module:
         """Return the network with its trained weights, in float32 on the CPU."""
 
-    @cached_property
+    @exclusive_property
     def weights_digest(self) -> str:
         """Digest of the weights that this backbone uses, whether trained or random."""
         if self._untrained_seed is None:

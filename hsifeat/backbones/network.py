@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hsifeat.backbones.exclusive import exclusive_property, exclusive_use
 from hsifeat.backbones.locked_imports import without_compiler
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.backbones.taps import feature_map, list_taps, tap
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 class NetworkBackbone(ABC):
     """A backbone made of one torch network. If a subclass does not override `encode`, the backbone works in pixel space.
 
-    A subclass provides `identity`, `build`, `load` and `call`.
+    A subclass provides `identity`, `build`, `load` and `call`. Threads may share a backbone: its forward passes run one after
+    another.
 
     Attributes
     ----------
@@ -118,7 +120,7 @@ class NetworkBackbone(ABC):
         """
         return 64
 
-    @cached_property
+    @exclusive_property
     def taps(self) -> list[Tap]:
         """All layers whose feature maps can be read, in the order of execution.
 
@@ -159,7 +161,7 @@ class NetworkBackbone(ABC):
             if (layer.stride * self.cell_px).denominator == 1
         ]
 
-    @cached_property
+    @exclusive_property
     def network(self) -> torch.nn.Module:
         """The network with its weights, in evaluation mode, without gradients and with the faster layers of `speed_up`."""
         from hsifeat.backbones.inference import speed_up
@@ -171,7 +173,8 @@ class NetworkBackbone(ABC):
 
     def to(self, device: str) -> None:
         """Move the network to a device, after loading the weights if necessary."""
-        self.network.to(device)
+        with exclusive_use(self):
+            self.network.to(device)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Return (n, channels, rows, cols) float32 images unchanged, because a network in pixel space reads images."""
@@ -201,7 +204,7 @@ class NetworkBackbone(ABC):
             `layers`.
         """
         self._check_shape(noisy)
-        with deterministic_inference(noisy.device.type):
+        with exclusive_use(self), deterministic_inference(noisy.device.type):
             read = self.map_reader(noisy.shape[2], noisy.shape[3])
             return tap(self.network, layers, lambda: self.call(self.network, noisy, t), t, read)
 
@@ -226,7 +229,7 @@ class NetworkBackbone(ABC):
             If `noisy` does not have the shape above.
         """
         self._check_shape(noisy)
-        with deterministic_inference(noisy.device.type):
+        with exclusive_use(self), deterministic_inference(noisy.device.type):
             output: Any = self.call(self.network, noisy, t)
             prediction: torch.Tensor = output[0] if isinstance(output, tuple) else output
             return prediction[:, : self.denoiser_channels]
@@ -260,7 +263,8 @@ class NetworkBackbone(ABC):
             noisy = torch.zeros(shape)
             return tap(network, layers, lambda: self.call(network, noisy, t), t, self.map_reader(shape[2], shape[3]))
 
-        with torch.device(device), torch.no_grad(), without_compiler():
+        # The network of a `ModuleBackbone` is the one that runs.
+        with exclusive_use(self), torch.device(device), torch.no_grad(), without_compiler():
             return peak_map_bytes(forward)
 
     def _check_shape(self, noisy: torch.Tensor) -> None:

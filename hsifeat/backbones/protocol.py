@@ -43,6 +43,9 @@ class Backbone(FeatureSource, Protocol):
     latent space, ``x_0`` is the latents of the image. The caller adds noise to ``x_0`` and runs the denoiser with
     `forward_to` or `predict`.
 
+    If threads share a backbone, hsifeat calls `to`, `encode`, `forward_to` and `predict` in one thread at a time, see
+    `exclusive_use`. Other threads may read the properties and call `identity` meanwhile.
+
     Examples
     --------
     >>> import hsifeat, torch

@@ -9,6 +9,7 @@ from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from hsifeat.backbones.exclusive import exclusive_property
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.backbones.weights import digest_tensors
@@ -142,7 +143,7 @@ class ModuleBackbone(NetworkBackbone):
         """Side, in pixels, of the image on which `taps` runs the module to find its layers."""
         return self._side
 
-    @cached_property
+    @exclusive_property
     def taps(self) -> list[Tap]:
         """All layers whose feature maps can be read, in the order of execution.
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.backbones.device import device_name, pick_device
+from hsifeat.backbones.exclusive import exclusive_use
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.recall import RecalledBackbone
@@ -179,14 +180,15 @@ class DiffusionExtractor(Extractor):
         step = next((step for step in plan.steps if plan.unit_tiles[step.unit]), None)
         if step is None:
             return 0.0
-        self.backbone.to(self.device)
-        encoded = self.encode_unit(step.unit)
-        noised = next(iter(encoded.noised.at(slice(0, self.batch), step.t)))
-        layers = [plane.id.layer for plane in step.planes]
-        for _ in range(2):
-            start = time.perf_counter()
-            self.noise.probe(self.backbone, noised, step.t, layers).cpu()
-        return (time.perf_counter() - start) / len(noised)
+        with exclusive_use(self.backbone):
+            self.backbone.to(self.device)
+            encoded = self.encode_unit(step.unit)
+            noised = next(iter(encoded.noised.at(slice(0, self.batch), step.t)))
+            layers = [plane.id.layer for plane in step.planes]
+            for _ in range(2):
+                start = time.perf_counter()
+                self.noise.probe(self.backbone, noised, step.t, layers).cpu()
+            return (time.perf_counter() - start) / len(noised)
 
     def peak_bytes(self, plan: Plan) -> int:
         """Estimate the peak memory of a run in bytes, without the model's weights.
@@ -229,7 +231,9 @@ class DiffusionExtractor(Extractor):
         for start in range(0, len(tiles), self.batch):
             images = np.stack([self.model_input.read(tile) for tile in tiles[start : start + self.batch]])
             # torch.tensor copies to aligned memory. Rounding errors of convolutions depend on the alignment.
-            encoded.append(self.backbone.encode(torch.tensor(images).to(self.device)).cpu())
+            with exclusive_use(self.backbone):
+                clean = self.backbone.encode(torch.tensor(images).to(self.device))
+            encoded.append(clean.cpu())
         clean = torch.cat(encoded) if encoded else torch.empty(0)
         scale = self.model_input.factor / self.backbone.cell_px
         cells = [Window(*(int(n * scale) for n in (tile.row, tile.col, tile.rows, tile.cols))) for tile in tiles]
@@ -261,7 +265,8 @@ class DiffusionExtractor(Extractor):
         layers = [plane.id.layer for plane in step.planes]
         for start in range(0, len(encoded.tiles), self.batch):
             batch = slice(start, start + self.batch)
-            taps = self._mean_taps(encoded.noised.at(batch, step.t), step.t, layers)
+            with exclusive_use(self.backbone):  # Noise policies run the network, too.
+                taps = self._mean_taps(encoded.noised.at(batch, step.t), step.t, layers)
             for plane, block in blocks.items():
                 block.add(encoded.tiles[batch], taps[plane.id.layer])
         return {

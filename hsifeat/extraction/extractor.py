@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.backbones.exclusive import exclusive_use
 from hsifeat.backbones.protocol import FeatureSource
 from hsifeat.errors import StoreError
 from hsifeat.extraction.plan import Plan, Step, make_plan
@@ -135,7 +136,8 @@ class Extractor(ABC):
         """
         progress = plan.total_passes - plan.passes
         listen(Started(task, plan.total_passes, "tiles", progress))
-        self.source.to(self.device)
+        with exclusive_use(self.source):
+            self.source.to(self.device)
         compute = self.step_computer()
         store.add_planes(plan.planes)
         with BackgroundWriter(store) as writer:

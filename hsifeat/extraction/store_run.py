@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from hsifeat.backbones.exclusive import exclusive_use
 from hsifeat.backbones.recall import keep_description
 from hsifeat.cache import catalogue
 from hsifeat.errors import StoreError
@@ -260,7 +261,8 @@ class StoreRun:
         store = job.find_store(writable=True)
         backbone = None if self._executor is None else self._check_backbone(self._executor)
         if backbone is None:
-            work.extractor.source.to(work.extractor.device)
+            with exclusive_use(work.extractor.source):
+                work.extractor.source.to(work.extractor.device)
         store = store or create_store(work)
         self._add_to_catalogue(store, completed=0.0)
         token = stack.enter_context(write_token(store.location, renew=shared)) if shared or backbone is not None else ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.backbones.exclusive import exclusive_use
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.projection import Projection
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
@@ -125,7 +126,8 @@ def measure_angles(
     """
     import torch
 
-    backbone.to(device)
+    with exclusive_use(backbone):
+        backbone.to(device)
     random = np.random.default_rng(seed)
     totals, pixels = np.zeros(len(timesteps)), 0
     clean_vectors: list[NDArray[np.float64]] = []
@@ -133,7 +135,8 @@ def measure_angles(
     space = "bands" if channels_to_bands(projection) is not None else "channels"
     for number, tile in enumerate(tiles):
         image = torch.from_numpy(tile.image[None]).to(device)
-        clean = backbone.encode(image)
+        with exclusive_use(backbone):
+            clean = backbone.encode(image)
         if not (clean.shape == image.shape and torch.equal(clean, image)):
             space = "latents"
         noise = torch.from_numpy(random.standard_normal(tuple(clean.shape), dtype=np.float32)).to(device)
@@ -142,7 +145,9 @@ def measure_angles(
         pixels += len(vectors.clean)
         for n, t in enumerate(timesteps):
             noised = backbone.schedule.add_noise(clean, noise, t)
-            estimate, _ = backbone.schedule.separate(noised, backbone.predict(noised, t), t)
+            with exclusive_use(backbone):
+                predicted = backbone.predict(noised, t)
+            estimate, _ = backbone.schedule.separate(noised, predicted, t)
             totals[n] += spectral_angle(vectors.clean, vectors.estimated(estimate)).sum()
             listen(Advanced(_TASK, number * len(timesteps) + n + 1))
     listen(Finished(_TASK))

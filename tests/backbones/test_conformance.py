@@ -21,6 +21,7 @@ from hsifeat.backbones.taps import feature_map, select_taps
 from hsifeat.commands.app import app
 from hsifeat.errors import BackboneError
 from tests.helpers.backbone_kinds import KINDS, install_lab, nudge
+from tests.helpers.two_threads import Meeting, run_together
 
 T = 37
 
@@ -147,6 +148,28 @@ def test_taps_are_those_of_a_true_forward_in_order(backbone):
     features = backbone.forward_to(noisy, T, names)
     assert list(features) == names
     assert all(torch.equal(features[name], maps[name][0]) for name in names)
+
+
+def test_forward_passes_of_several_threads_do_not_mix(backbone, monkeypatch):
+    """The passes begin together, with all hooks in place, unless one waits for the other."""
+    names = [tap.name for tap in taps_at(backbone)]
+    first, second = noisy_for(backbone), noisy_for(backbone) / 2
+    passes = [watch(backbone.network, lambda noisy=noisy: backbone.predict(noisy, T)) for noisy in (first, second)]
+    meeting, call = Meeting(3), backbone.call
+
+    def call_together(network, noisy, t):
+        meeting.wait()
+        return call(network, noisy, t)
+
+    monkeypatch.setattr(backbone, "call", call_together)
+    *features, predicted = run_together(
+        lambda: backbone.forward_to(first, T, names),
+        lambda: backbone.forward_to(second, T, names),
+        lambda: backbone.predict(second, T),
+    )
+    for found, (_, _, maps) in zip(features, passes, strict=True):
+        assert all(torch.equal(found[name], maps[name][0]) for name in names)
+    assert torch.equal(predicted, passes[1][0])
 
 
 def test_nothing_is_computed_after_the_last_tap(backbone):

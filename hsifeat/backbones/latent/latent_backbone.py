@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.checkpoint import CheckpointBackbone
 from hsifeat.backbones.diffusers_folder import find_part, list_model_files, read_denoiser_class, read_json
+from hsifeat.backbones.exclusive import exclusive_use
 from hsifeat.backbones.latent.components import DiffusersComponent
 from hsifeat.backbones.latent.prompt import find_prompt
 from hsifeat.backbones.network import deterministic_inference
@@ -172,9 +173,10 @@ class LatentBackbone(CheckpointBackbone):
 
     def to(self, device: str) -> None:
         """Move U-Net, autoencoder and prompt embedding to a device. If necessary, they are loaded or computed first."""
-        super().to(device)
-        self.encoder.to(device)
-        self.embedding = self.embedding.to(device)
+        with exclusive_use(self):
+            super().to(device)
+            self.encoder.to(device)
+            self.embedding = self.embedding.to(device)
 
     def aliases(self, network: torch.nn.Module) -> dict[str, str]:
         """Map the diffusers name of each decoder layer to its guided-diffusion name."""
@@ -208,7 +210,7 @@ class LatentBackbone(CheckpointBackbone):
                 f"an image of {images.shape[2]} x {images.shape[3]} pixels is not a whole number of latent cells of {self.cell_px} "
                 "pixels: choose a tile side that is a multiple of it"
             )
-        with deterministic_inference(images.device.type):
+        with exclusive_use(self), deterministic_inference(images.device.type):
             return torch.cat([self._encode_one(image[None]) for image in images])
 
     def _encode_one(self, image: torch.Tensor) -> torch.Tensor:
