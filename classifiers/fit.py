@@ -152,7 +152,7 @@ def fit_model(
     )
     if suited and (remark := suited_remark(head, scenes.first, other_scenes=other_scenes)):
         listen(Note(remark))
-    if named and not input_set.uses_planes:
+    elif named and not input_set.uses_planes:
         listen(Note(f"`planes` has no effect: {input_set} has no planes of a model"))
     evaluator = Evaluator(scenes, table, head, seed, params, tune, listen, smoothing)
     evaluation = disjoint_evaluation = None

@@ -23,7 +23,7 @@ from hsifeat.features.features import Features
 from hsifeat.features.scene_set import match_features, single_stores
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes.maps import Legend
-from hsifeat.types import PlaneId, check_path
+from hsifeat.types import PlaneId
 
 _MAX_LISTED = 5
 
@@ -129,7 +129,6 @@ class Model:
         HeadError
             If the folder exists and is not a model.
         """
-        check_path("the folder of a model", folder)
         meta = {
             "class_names": {str(number): name for number, name in self.class_names.items()},
             "class_colours": {str(number): colour for number, colour in self.class_colours.items()},

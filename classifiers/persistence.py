@@ -32,6 +32,7 @@ from classifiers.state_file import read_state, write_state
 from hsifeat.errors import HeadError, error_summary, raise_resource_error
 from hsifeat.files import check_output, delete_leftovers, disk_errors, read_regular, temporary_path
 from hsifeat.seals import SealError, open_json, seal_json
+from hsifeat.types import check_path
 
 FORMAT = "hsifeat-model"
 FORMAT_VERSION = 1
@@ -70,6 +71,7 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
     >>> head.predict([[4.9]]).tolist()
     [2]
     """
+    check_path("the folder of a head", folder)
     folder = Path(folder)
     if (folder.exists() or folder.is_symlink()) and not _is_model(folder):
         raise HeadError(f"{folder} exists and is not a model; choose another folder or remove it")
@@ -94,7 +96,7 @@ def save_head(head: Head, folder: str | Path, *, meta: dict[str, Any] | None = N
         "params": {key: _encode(value) for key, value in params.items() if key != "layout"},
         "layout": None if head.layout is None else head.layout.to_json(),
         "classes": head.classes_.tolist(),
-        "meta": meta or {},
+        "meta": {} if meta is None else meta,
         "libraries": {"python": platform.python_version()} | _versions(),
         "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ from classifiers.metrics import mean_and_sd
 from classifiers.splits.region_folds import fold_regions
 from classifiers.table import PixelTable
 from hsifeat.errors import HeadError
-from hsifeat.formatting import format_count
-from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
+from hsifeat.formatting import format_count, format_value
+from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, check_listener, silent
+from hsifeat.types import check_integers
 
 MAX_FOLDS = 5
 # The standard deviation of a gain over fewer folds would be too uncertain.
@@ -156,6 +157,10 @@ def tune_head(
     >>> len(tuning.describe()) > 0
     True
     """
+    check_integers(0, seed=seed)
+    check_listener(listen)
+    if not isinstance(fixed, Mapping):
+        raise HeadError(f"fixed parameters are a dict such as {{'C': 10}}; found {format_value(fixed)}")
     # Parameters that weight or reduce spectra, planes or context have no effect on a table without them.
     space = {
         name: values

@@ -4,35 +4,19 @@ Whether a value is accepted is not checked here: a wrong value that is no error 
 """
 
 import inspect
-from contextlib import suppress
 from itertools import count
 
 import numpy as np
 import pytest
 
 import hsifeat
-from hsifeat import HsifeatError, Labels, Scene, Window
+from hsifeat import Labels, Scene, Window
+from tests.helpers.wrong_values import accepted_masks, bare_errors
 
 RNG = np.random.default_rng(0)
 CUBE = RNG.normal(size=(16, 18, 6)).astype(np.float32)
 CLASSES = np.repeat(np.arange(4, dtype=np.uint8), 5)[None, :18].repeat(16, 0)
 NANOMETRES = np.linspace(450, 900, 6)
-WRONG = {
-    "an object": object(),
-    "None": None,
-    "an int": 5,
-    "a NumPy int": np.int64(5),
-    "a negative int": -1,
-    "a float": 2.5,
-    "NaN": float("nan"),
-    "a bool": True,
-    "a text": "nonsense",
-    "bytes": b"x",
-    "a list": ["nonsense"],
-    "a tuple": (),
-    "a dict": {"a": 1},
-    "an array": np.arange(3),
-}
 NAMES = [
     "Scene",
     "Scene.with_bands",
@@ -77,17 +61,10 @@ NAMES = [
     "connect",
 ]
 # These parameters only have a truth value; nothing but the speed depends on it.
-SWITCHES = {("Features.sample", "keep")}
+SWITCHES = {"Features.sample": {"keep"}}
+# Masked cells are cells without features.
+USED_MASKS = {"import_planes": {"features"}}
 _numbers = count()
-
-
-class WorkBegins(Exception):  # noqa: N818  # it is no error
-    """All arguments are accepted."""
-
-
-def stop_at_work(event):
-    if isinstance(event, hsifeat.Started):
-        raise WorkBegins
 
 
 def scene():
@@ -159,10 +136,10 @@ def calls(tmp_path_factory):
                 lambda: {"scene": scene(), "timesteps": [0, 500], "budget": 1, "projection": "pca:2", "patch": 1},
             ),
             "open_features": (hsifeat.open_features, lambda: {"store": "store.zarr"}),
-            "Features.sample": (features.sample, lambda: {"rows": [0], "cols": [0]}),
+            "Features.sample": (features.sample, lambda: {"rows": np.arange(2), "cols": np.arange(2)}),
             "Features.read": (features.read, lambda: {"window": Window(0, 0, 2, 2)}),
             "Features.read_scene": (features.read_scene, lambda: {"window": Window(0, 0, 2, 2)}),
-            "Features.patches": (features.patches, lambda: {"rows": [0], "cols": [0], "size": 3}),
+            "Features.patches": (features.patches, lambda: {"rows": np.arange(2), "cols": np.arange(2), "size": 3}),
             "Features.select": (features.select, dict),
             "Features.labels": (features.labels, dict),
             "Features.with_bands": (features.with_bands, lambda: {"bands": [0, 1]}),
@@ -196,7 +173,7 @@ def calls(tmp_path_factory):
                 },
             ),
             "open_backbone": (hsifeat.open_backbone, lambda: {"source": "untrained:natural32"}),
-            "dask_executor": (open_dask, lambda: {"address": "nowhere"}),
+            "dask_executor": (open_dask, lambda: {"address": "local:1"}),
             "connect": (hsifeat.connect, lambda: {"url": "http://localhost:1"}),
         }
 
@@ -210,23 +187,10 @@ def test_each_public_function_is_called(calls):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_type_is_an_error_of_hsifeat(calls, name):
     function, make_arguments = calls[name]
-    parameters = inspect.signature(function).parameters
-    listener = {"listen": stop_at_work} if "listen" in parameters else {}
+    assert not bare_errors(function, make_arguments, skip=SWITCHES.get(name, ()))
 
-    def make():
-        return listener | make_arguments()
 
-    with suppress(WorkBegins, *[HsifeatError] * (name == "dask_executor")):  # this would connect
-        function(**make())
-    bare = {}
-    for parameter, described in parameters.items():
-        if described.kind is described.VAR_KEYWORD or (name, parameter) in SWITCHES:
-            continue
-        for kind, value in WRONG.items():
-            try:
-                function(**make() | {parameter: value})
-            except (HsifeatError, WorkBegins):
-                pass
-            except Exception as error:  # noqa: BLE001  # the test is about these
-                bare[f"{parameter}: {kind}"] = repr(error)
-    assert not bare
+@pytest.mark.parametrize("name", NAMES)
+def test_a_masked_array_is_refused_or_its_mask_is_used(calls, name):
+    function, make_arguments = calls[name]
+    assert not set(accepted_masks(function, make_arguments)) - USED_MASKS.get(name, set())

@@ -22,6 +22,7 @@ from hsifeat.scenes.labels.open_labels import open_labels
 from hsifeat.scenes.maps import Legend, write_map
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.scene_checks import check_mask
+from hsifeat.types import check_path
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -66,6 +67,7 @@ def export_labels(labels: Labels, path: str | Path) -> tuple[str, ...]:
     >>> Path("trees.csv").read_text().split()
     ['row,col,class', '0,1,oak']
     """
+    check_path("a label file", path)
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:

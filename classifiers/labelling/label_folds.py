@@ -108,9 +108,9 @@ def parse_folds(text: str) -> LabelFolds:
     >>> parse_folds("blocks:12+4:5fold").question
     'carry over'
     """
-    if text == "regions":
+    if isinstance(text, str) and text == "regions":
         return LabelFolds(text, FILL_IN, _REGION_FOLDS)
-    if match := re.fullmatch(_FORM, text):
+    if isinstance(text, str) and (match := re.fullmatch(_FORM, text)):
         return LabelFolds(text, CARRY_OVER, int(match[3]), int(match[1]), int(match[2]))
     raise SplitError(
         f"labels are held out by regions or blocks:PX+BUFFER:Kfold, such as blocks:12+4:5fold; found {text!r}"

@@ -207,7 +207,10 @@ class LabelDatabase:
             if number in {other.number for other in others} - set(earlier.values()):
                 raise SceneError(f"class {number} exists already: leave out the number, or take another one")
             entry = LabelClass(
-                number, name, colour or default_colours([number])[number], free_key(others) if key is None else key
+                number,
+                name,
+                default_colours([number])[number] if colour is None else colour,
+                free_key(others) if key is None else key,
             )
             return self._write_class(set_id, person, check_class(entry, others), IMPORT if imported else None)
 

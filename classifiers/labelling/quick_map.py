@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.heads.registry import make_head
+from classifiers.heads.row_checks import check_unmasked
 from classifiers.heads.sklearn_head import SklearnHead
 from classifiers.labelling.column_prediction import predict_columns
 from classifiers.labelling.guided_filter import GuidedFilter
@@ -99,6 +100,8 @@ class QuickMapper:
             raise HeadError(f"maps while labelling need one of the heads {', '.join(quick_heads())}; found {head!r}")
         self.columns = columns
         self.rule = parse_smoothing(smooth)
+        if not isinstance(params, Mapping | None):
+            raise HeadError(f"parameters are a dict such as {{'C': 10}}; found {format_value(params)}")
         self._head_options = head, dict(params or {})
         self._lock = threading.Lock()
         self._fitted: tuple[bytes, SklearnHead] | None = None
@@ -150,6 +153,8 @@ class QuickMapper:
         HeadError
             If there are fewer than two classes. If there are not more rows than classes.
         """
+        check_unmasked(labels=labels)
+        rows = _row_numbers(rows)
         name, params = self._head_options
         classes = len(set(labels.tolist()))
         if classes < 2:
@@ -234,7 +239,7 @@ class QuickMapper:
         `head` is a result of `fit` or `fit_rows`. `rows` is an (n,) integer array of row numbers. See `predict` for
         `check`.
         """
-        rows = np.asarray(rows)
+        rows = _row_numbers(rows)
         row, col = np.divmod(self.columns.pixels[rows], self.columns.shape[1])
         if isinstance(self.rule, GuidedSmoothing):
             side = 2 * self.rule.reach_px + 1
@@ -330,3 +335,12 @@ class QuickMapper:
         if grid.is_whole:
             self._filters[step] = made
         return made
+
+
+def _row_numbers(rows: object) -> NDArray[np.intp]:
+    """Return numbers of table rows as an (n,) intp array; raise `HeadError` if they are something else or masked."""
+    check_unmasked(rows=rows)
+    numbers = np.asarray(rows)
+    if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+        raise HeadError(f"row numbers are a list of integers; found {format_value(rows)}")
+    return numbers.astype(np.intp)

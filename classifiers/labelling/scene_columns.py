@@ -31,7 +31,7 @@ from hsifeat.errors import HeadError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import single_stores
 from hsifeat.mapped_arrays import create_array
-from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, silent
+from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, check_listener, silent
 from hsifeat.types import windows
 
 # Increase this number when a change of the code changes the values. It is part of the digest.
@@ -165,12 +165,13 @@ def open_scene_columns(
     >>> columns.values.shape == (75 * 53, columns.reducer.n_features_out)
     True
     """
+    check_listener(listen)
     if head not in quick_heads():
         raise HeadError(
             f"maps while labelling need a head that fits at once: {', '.join(quick_heads())}; found {head!r}: for other heads, "
             "export the labels and run hsifeat fit"
         )
-    input_set = suited_input(head, features) if inputs is None else InputSet.parse(inputs)
+    input_set = suited_input(head, features) if inputs is None else InputSet.parse(str(inputs))
     check_input(input_set, head, features)
     layout = make_layout(
         features,

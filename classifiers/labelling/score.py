@@ -19,6 +19,7 @@ from classifiers.metrics import Scores, score_predictions
 from classifiers.splits import FILL_IN
 from hsifeat.errors import HeadError
 from hsifeat.scenes.labels.regions import label_regions
+from hsifeat.types import check_integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +140,7 @@ def score_labels(
     >>> score.interval[0] < score.scores.oa < score.interval[1]
     True
     """
+    check_integers(0, seed=seed)
     rule = parse_folds(folds)
     known = np.where(mapper.columns.mask, checked_labels(classes, mapper.columns.shape), 0)
     at_rows, at_cols = np.nonzero(known)

@@ -16,6 +16,7 @@ from classifiers.labelling.quick_map import QuickMapper
 from classifiers.labelling.segments import Segments
 from hsifeat.errors import HeadError
 from hsifeat.scenes.scene_checks import check_mask
+from hsifeat.types import check_integers
 
 # Maximum number of superpixels in the sample that represents all. Distances between all pairs would not fit in memory.
 _MAX_SEGMENTS = 4000
@@ -132,6 +133,7 @@ class Suggester:
 
         classes = checked_labels(classes, self.mapper.columns.shape)
         mask, places, numbers = self.mapper.columns.mask, self.segments.places, self.segments.numbers
+        check_integers(0, count=count)
         if among is not None:
             check_mask(among, mask.shape, "among")
         among = mask if among is None else among & mask
@@ -206,11 +208,12 @@ class Suggester:
 
         All values are 1 while there are too few labels for a map.
         """
+        shape = self.mapper.columns.shape
+        classes = checked_labels(classes, shape)
         try:
             head = self.mapper.fit(classes)
         except HeadError:
             return np.ones(self.segments.count)
-        shape = self.mapper.columns.shape
         step = screen_step(shape, _MAP_PX)
         p = self.mapper.scene_probabilities(head, step)
         numbers = self.segments.numbers[::step, ::step].ravel()

@@ -55,7 +55,7 @@ class NoiseSchedule:
 
     def __post_init__(self) -> None:
         try:
-            abar = np.array(self.alphas_cumprod, np.float32)
+            abar = np.array([] if np.ma.is_masked(self.alphas_cumprod) else self.alphas_cumprod, np.float32)
         except (TypeError, ValueError):
             abar = np.empty(0, np.float32)
         if abar.ndim != 1 or not len(abar) or not ((abar >= 0) & (abar <= 1)).all() or (np.diff(abar) > 0).any():
