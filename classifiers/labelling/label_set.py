@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_value
+from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.labels.classes import composed
 from hsifeat.scenes.scene_checks import check_type
 from hsifeat.types import as_int
@@ -151,6 +152,37 @@ def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
         if other.number != number and entry.key and other.key == entry.key:
             raise SceneError(f"the key {entry.key!r} selects {other.name!r} already: choose another key")
     return LabelClass(number, name, entry.colour, entry.key)
+
+
+def new_class(
+    name: str, others: list[LabelClass], unused: set[int], *, number: int | None, colour: str | None, key: str | None
+) -> LabelClass:
+    """Make a class that is added to a set, with the first free number and key, and the default colour, where these are None.
+
+    Parameters
+    ----------
+    name : str
+        Name of the class.
+    others : list of LabelClass
+        Classes whose names and keys the new class can't take.
+    unused : set of int
+        Numbers of those of `others` that came with undone imports. A class of one of their names comes back under its number, which
+        the import has if it is done again.
+    number, colour, key
+        Values of the class.
+
+    Raises
+    ------
+    SceneError
+        If another class has the number. If a value is invalid; see `check_class`.
+    """
+    earlier = {other.name: other.number for other in others if other.number in unused}
+    number = earlier.get(check_text(name, "the name of a class"), number)
+    number = max((other.number for other in others), default=0) + 1 if number is None else check_number(number)
+    if number in {other.number for other in others} - set(earlier.values()):
+        raise SceneError(f"class {number} exists already: leave out the number, or take another one")
+    colour = default_colours([number])[number] if colour is None else colour
+    return check_class(LabelClass(number, name, colour, free_key(others) if key is None else key), others)
 
 
 def _is_number(name: str) -> bool:

@@ -23,14 +23,12 @@ from classifiers.labelling.label_set import (
     LabelClass,
     LabelSet,
     check_class,
-    check_number,
     check_shape,
     check_text,
-    free_key,
+    new_class,
 )
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_value
-from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.types import as_int
@@ -200,19 +198,8 @@ class LabelDatabase:
             self._editable(set_id, person)
             unused = self._unused(set_id)
             others = self._others(set_id, unused)
-            # A class of an undone import comes back under its number, which the import has if it is done again.
-            earlier = {other.name: other.number for other in others if other.number in unused}
-            number = earlier.get(check_text(name, "the name of a class"), number)
-            number = max((other.number for other in others), default=0) + 1 if number is None else check_number(number)
-            if number in {other.number for other in others} - set(earlier.values()):
-                raise SceneError(f"class {number} exists already: leave out the number, or take another one")
-            entry = LabelClass(
-                number,
-                name,
-                default_colours([number])[number] if colour is None else colour,
-                free_key(others) if key is None else key,
-            )
-            return self._write_class(set_id, person, check_class(entry, others), IMPORT if imported else None)
+            entry = new_class(name, others, unused, number=number, colour=colour, key=key)
+            return self._write_class(set_id, person, entry, IMPORT if imported else None)
 
     def change_class(self, set_id: int, person: str, entry: LabelClass) -> LabelClass:
         """Change the name, the colour and the key of a class.
