@@ -27,7 +27,7 @@ class CheckpointBackbone(NetworkBackbone):
     Parameters
     ----------
     path : Path
-        The file or folder.
+        Absolute path of the file or folder.
     untrained_seed : int, optional
         Seed of random weights. By default, the trained weights are used.
     hub_model : str, optional
@@ -37,7 +37,6 @@ class CheckpointBackbone(NetworkBackbone):
     class_label: int | str | None = None
 
     def __init__(self, path: Path, untrained_seed: int | None = None, hub_model: str | None = None) -> None:
-        path = path.absolute()
         name = path.stem if path.is_file() else path.name
         source = str(path)
         if hub_model is not None:

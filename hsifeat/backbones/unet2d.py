@@ -71,7 +71,7 @@ class UNet2DBackbone(CheckpointBackbone):
         any_label: bool = False,
         hub_model: str | None = None,
     ) -> None:
-        path = Path(path)
+        path = Path(path).absolute()  # weights are read later, maybe in another working directory
         self._file = path if path.is_file() else None
         if self._file is not None and path.suffix not in _SUFFIXES:
             raise BackboneError(

@@ -6,6 +6,7 @@ import sys
 from fractions import Fraction
 from importlib.metadata import entry_points
 from inspect import getattr_static
+from pathlib import Path
 
 import pytest
 import torch
@@ -285,6 +286,20 @@ def test_a_changed_weight_changes_the_identity(kind, folders, tmp_path):
         assert reopen(kind, changed).identity() != identity, file
         described = recall_source(kind.source(changed), **kind.options)
         assert described.identity() == reopen(kind, changed).identity(), file
+
+
+def test_a_backbone_stays_that_of_its_path_in_another_working_directory(kind, folders, tmp_path, monkeypatch):
+    if kind.plugin == "hub":
+        return
+    for place in ("here", "there"):
+        shutil.copytree(folders(kind), tmp_path / place / "m")
+    for file in (f for f in (tmp_path / "there").rglob("*") if f.suffix in {".safetensors", ".bin", ".pt"}):
+        nudge(file)
+    monkeypatch.chdir(tmp_path / "here")
+    backbone = reopen(kind, Path("m"))
+    monkeypatch.chdir(tmp_path / "there")
+    assert backbone.identity() == reopen(kind, folders(kind)).identity()
+    backbone.to("cpu")
 
 
 def test_weights_that_change_after_opening_never_have_the_identity_of_others(kind, folders, tmp_path):

@@ -58,7 +58,7 @@ class ADMBackbone(CheckpointBackbone):
         untrained_seed: int | None = None,
         any_label: bool = False,
     ) -> None:
-        self._file = path = Path(path)
+        self._file = path = Path(path).absolute()  # weights are read later, maybe in another working directory
         super().__init__(path, untrained_seed)
         shapes = {name: tuple(tensor.shape) for name, tensor in read_checkpoint(path, "meta").items()}
         try:

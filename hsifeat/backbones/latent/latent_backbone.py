@@ -75,7 +75,7 @@ class LatentBackbone(CheckpointBackbone):
         untrained_seed: int | None = None,
         hub_model: str | None = None,
     ) -> None:
-        folder = Path(folder)
+        folder = Path(folder).absolute()  # weights are read later, maybe in another working directory
         self._denoiser, self._encoder = (
             DiffusersComponent(folder / "unet", DENOISER),
             DiffusersComponent(folder / "vae", ENCODER),

@@ -40,6 +40,7 @@ def read_file(path: Path, ndim: int, variable: str | None = None) -> Raster:
         `ndim` and `variable`.
     """
     check_exists(path)
+    path = path.absolute()  # arrays are read later, maybe in another working directory
     if not path.is_dir() and not path.is_file():
         raise SceneError(f"{path} is not a regular file: copy its content to a file")
     with reading_errors(path):

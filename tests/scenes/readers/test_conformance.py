@@ -12,6 +12,7 @@ import netCDF4
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 import scipy.io
 import xarray as xr
 from hypothesis import given, settings
@@ -67,6 +68,23 @@ def test_the_scene_is_what_was_written(scenes, name):
     assert any("assumed the axes of its 6 x 7 x 5 values to be rows, cols, bands" in n for n in scene.notes) == (
         name in UNORDERED
     )
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "vrt"])
+def test_a_scene_stays_that_of_its_file_in_another_working_directory(tmp_path, monkeypatch, name):
+    """Zarr scenes and VRT files had the values of the file of this name in the new directory."""
+    file, write = FORMATS["tif" if name == "vrt" else name]
+    for folder, values in (("here", CUBE), ("there", CUBE[::-1])):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / file, values)
+        if name == "vrt":
+            rasterio.shutil.copy(tmp_path / folder / file, tmp_path / folder / "img.vrt", driver="VRT")
+    monkeypatch.chdir(tmp_path / "here")
+    cube = open_scene("img.vrt" if name == "vrt" else file).cube
+    monkeypatch.chdir(tmp_path / "there")
+    again = pickle.loads(pickle.dumps(cube))  # noqa: S301  # our own
+    np.testing.assert_array_equal(np.asarray(again), CUBE)
+    np.testing.assert_array_equal(np.asarray(cube), CUBE)
 
 
 def slices(size):
