@@ -25,7 +25,7 @@ from classifiers.threads import one_library_thread
 from hsifeat.errors import HeadError
 from hsifeat.formatting import format_value
 from hsifeat.runtime.events import Event, Listener, Note, silent
-from hsifeat.types import Window, as_int
+from hsifeat.types import Window, as_int, check_window
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,8 @@ class QuickMap:
     window : Window
         Mapped part of the scene.
     step : int
-        Distance in scene pixels between neighbouring pixels of the map; 1 for full resolution.
+        Distance in scene pixels between neighbouring pixels of the map; 1 for full resolution. The map has the rows and columns of
+        the scene that are multiples of `step` and lie in `window`.
     classes : (rows, cols) uint16 array
         Class numbers; 0 at pixels without features.
     confidence : (rows, cols) float32 array
@@ -201,7 +202,7 @@ class QuickMapper:
         window : Window, optional
             Part of the scene. [default: the whole scene]
         step : int
-            One of `pixel_order.STEPS`. Every `step`-th row and column is mapped. With a step above 1, only the
+            One of `pixel_order.STEPS`. The rows and columns of the scene that are multiples of `step` are mapped. With a step above 1, only the
             smoothing rule ``guided`` has an effect. Its radius is divided by the step and rounded, but is at least one
             pixel of the map.
         check : callable
@@ -212,6 +213,8 @@ class QuickMapper:
         HeadError
             If the head was fitted on columns of another scene or of other stores. If `step` is not one of
             `pixel_order.STEPS`.
+        StoreError
+            If the window reaches beyond the scene.
         """
         window = window or Window(0, 0, *self.columns.shape)
         notes: list[str] = []
@@ -316,6 +319,7 @@ class QuickMapper:
 
     def _grid(self, window: Window, step: int) -> tuple[SmoothingRule | None, GridView]:
         """Return the smoothing rule in pixels of a grid, and the grid with the margin that this rule needs."""
+        check_window(window, *self.columns.shape)
         if as_int(step) not in STEPS:
             raise HeadError(f"the step of a map is one of {', '.join(map(str, STEPS))}; found {format_value(step)}")
         rule = self.rule

@@ -24,7 +24,7 @@ from classifiers.labelling.column_prediction import predict_columns
 from classifiers.labelling.quick_map import QuickMapper
 from classifiers.scene_sample import SceneSample
 from hsifeat import Window, fit_model
-from hsifeat.errors import HeadError, HsifeatError
+from hsifeat.errors import HeadError, HsifeatError, StoreError
 from hsifeat.features.features import Features
 from hsifeat.scenes import Labels
 
@@ -160,6 +160,14 @@ def test_a_window_is_smoothed_like_the_whole(columns, clicks):
     np.testing.assert_allclose(part.confidence, whole.confidence[window.slices], atol=1e-5)
     coarse = mapper.predict(head, step=2)
     assert np.mean(coarse.classes == whole.classes[::2, ::2]) > 0.9
+
+
+@pytest.mark.parametrize("window", [Window(-5, -5, 20, 20), Window(0, 0, 500, 5)])
+def test_a_window_beyond_the_scene_is_refused(columns, clicks, window):
+    """A window above the scene was mapped as pixels inside of it."""
+    mapper = QuickMapper(columns)
+    with pytest.raises(StoreError, match="reaches beyond the scene"):
+        mapper.predict(mapper.fit(clicks), window=window)
 
 
 @pytest.mark.parametrize(("radius", "step"), [(2, 4), (3, 2), (3, 8)])
