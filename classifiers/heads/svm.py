@@ -159,7 +159,7 @@ class SVMClassifier(ReducingHead, WeighingHead):
         return reduced * self.gain_.astype(reduced.dtype)
 
     def _mapped(self, scaled: NDArray[np.floating]) -> NDArray[np.floating]:
-        return scaled if self.kernel_map_ is None else self.kernel_map_.transform(scaled)
+        return scaled if self.kernel_map_ is None else np.asarray(self.kernel_map_.transform(scaled))
 
 
 def _check_exact_machine(svc: Any, features: int, classes: int) -> None:
