@@ -27,7 +27,9 @@ FULL_SVD_SIDE = 600
 CONTEXT_COMPONENTS = 60
 
 
-class GroupReducer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class GroupReducer(  # type: ignore[call-arg]
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Standardise columns, reduce each group to principal components, and scale each group to a given variance.
 
     The columns of all planes form one group. The context columns of each family (`ColumnGroup.family`) form one group.

@@ -60,7 +60,7 @@ def feature_maps(layout: Layout, head: str) -> list[ColumnGroup]:
     return maps
 
 
-class LayerReducer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class LayerReducer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Standardise channels, and reduce each layer to principal components that all timesteps share.
 
     The principal axes are fitted to all timesteps and all pixels of patches together. A component therefore has the same

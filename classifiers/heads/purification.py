@@ -21,7 +21,7 @@ from hsifeat.errors import HeadError
 PURIFIED_KINDS: tuple[ColumnKind, ...] = ("plane", "mean")
 
 
-class Purifier(SelectorMixin, BaseEstimator, auto_wrap_output_keys=None):
+class Purifier(SelectorMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Select the plane channels that best discriminate classes and timesteps.
 
     The same channels are selected at every timestep. This is the class- and timestep-oriented purification of MTMSD
