@@ -75,7 +75,7 @@ class QuickMapper:
     Raises
     ------
     HsifeatError
-        If a name or a parameter is unknown.
+        If a name or a parameter is unknown. If `columns` are reduced for another head.
 
     Examples
     --------
@@ -109,6 +109,12 @@ class QuickMapper:
         self._filters: dict[int, GuidedFilter] = {}
         self._prepared: set[int] = set()
         make_head(head, columns.layout, **self._head_options[1])
+        default_head = make_head(head, columns.layout)
+        assert isinstance(default_head, SklearnHead)  # noqa: S101  # one of quick_heads
+        if default_head.unfitted_reducer().get_params() != columns.reducer.get_params():
+            raise HeadError(
+                f"the columns are reduced for another head than {head}: open them with open_scene_columns(features, {head!r})"
+            )
 
     def fit(self, classes: NDArray[np.integer]) -> SklearnHead:
         """Fit the head on the labelled pixels of a scene. Calls in a row with the same labels return the same head.

@@ -82,6 +82,11 @@ class Suggester:
     seed : int
         Seed of the random sample that represents all superpixels if there are more than 4,000.
 
+    Raises
+    ------
+    HeadError
+        If the superpixels have another shape than the scene.
+
     Examples
     --------
     >>> import hsifeat
@@ -95,6 +100,12 @@ class Suggester:
     """
 
     def __init__(self, mapper: QuickMapper, segments: Segments, seed: int = 0) -> None:
+        if segments.numbers.shape != mapper.columns.shape:
+            rows, cols = mapper.columns.shape
+            raise HeadError(
+                f"the superpixels have the shape {segments.numbers.shape}, but the scene has {rows} x {cols} pixels: open those of the "
+                "scene with open_segments(columns)"
+            )
         self.mapper, self.segments = mapper, segments
         kept = np.arange(segments.count)
         if segments.count > _MAX_SEGMENTS:

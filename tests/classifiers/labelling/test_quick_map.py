@@ -259,3 +259,14 @@ def test_a_head_of_another_scene_is_refused(columns, clicks):
         use(QuickMapper(columns))
         with pytest.raises(HeadError, match="the head was fitted on columns of another scene or of other stores"):
             use(QuickMapper(other))
+
+
+@pytest.mark.parametrize("head", ["logistic", "random-forest"])
+def test_columns_that_are_reduced_for_another_head_are_refused(columns, head):
+    """The maps were others than those of `predict_map` with the same head."""
+    with pytest.raises(HeadError, match=rf"open_scene_columns\(features, '{head}'\)"):
+        QuickMapper(columns, head)
+    reducer = make_head(head, columns.layout).unfitted_reducer()
+    QuickMapper(replace(columns, reducer=reducer), head, params={"spectral_components": 5})
+    with pytest.raises(HeadError, match=r"open_scene_columns\(features, 'lda'\)"):
+        QuickMapper(replace(columns, reducer=reducer))

@@ -11,6 +11,7 @@ from classifiers.labelling import suggest
 from classifiers.labelling.quick_map import QuickMapper
 from classifiers.labelling.segments import Segments, open_segments, segment_places
 from classifiers.labelling.suggest import Suggester
+from hsifeat.errors import HeadError
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +116,9 @@ def test_the_memory_does_not_grow_with_the_labelled_superpixels(columns, context
         assert tracemalloc.get_traced_memory()[1] < 16e6
     finally:
         tracemalloc.stop()
+
+
+def test_superpixels_of_another_scene_are_refused(suggester):
+    segments = suggester.segments
+    with pytest.raises(HeadError, match=r"shape \(75, 52\), but the scene has 75 x 53 pixels"):
+        Suggester(suggester.mapper, replace(segments, numbers=segments.numbers[:, 1:]))
