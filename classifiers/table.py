@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
+from itertools import combinations, zip_longest
 from typing import Any
 
 import numpy as np
@@ -215,12 +215,16 @@ class PixelTable:
         ------
         StoreError
             If there are no tables. If two tables have other columns, bands or recipes. If a table shares a class number,
-            but no class name, with the tables before it. If two classes of a table have the same name.
+            but no class name, with the tables before it. If two classes of a table have the same name. If two tables of
+            one scene have the same values.
         """
         if not tables:
             raise StoreError("no tables: give one or more")
         for other in tables[1:]:
             _check_same_columns(tables[0], other)
+        for one, other in combinations(tables, 2):
+            if one.scene_names == other.scene_names and np.array_equal(one.X, other.X):
+                raise StoreError(f"two tables of {one.scene_names[0]} have the same values: give each scene once")
         return cls._join(tables)
 
     @classmethod

@@ -122,7 +122,7 @@ class ModuleBackbone(NetworkBackbone):
         return self.network
 
     def load(self) -> torch.nn.Module:
-        """Return the backbone's copy of the user's module. See `NetworkBackbone.load`."""
+        """Return the backbone's copy of the user's module, whose weights must not be changed. See `NetworkBackbone.load`."""
         return self._module
 
     def call(self, network: torch.nn.Module, noisy: torch.Tensor, t: int) -> object:

@@ -116,6 +116,7 @@ class Scene(CubeShape):
         if self.companion is not None:
             self._check_companion(self.companion)
         check_type(self.labels, dict, f"{self.name}: labels must be a dict such as {{'gt': Labels('gt', array)}}")
+        object.__setattr__(self, "labels", dict(self.labels))  # scenes made from this one have dicts of their own
         for key, labels in self.labels.items():
             self.check_labels(labels)
             if key != labels.name:

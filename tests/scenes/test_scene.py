@@ -341,6 +341,14 @@ def test_labels_must_lie_on_the_grid():
         Scene("x", np.ones((3, 3, 2))).with_labels(Labels("gt", np.ones((2, 2), int)))
 
 
+def test_scenes_do_not_share_a_dict_of_labels():
+    given = {"gt": Labels("gt", np.ones((3, 3), int))}
+    scene = Scene("x", np.ones((3, 3, 2)), labels=given)
+    scene.with_bands([0]).labels.clear()
+    given.clear()
+    assert list(scene.labels) == ["gt"]
+
+
 def test_a_second_label_map_of_one_name_is_refused():
     scene, labels = Scene("x", np.ones((3, 3, 2))), Labels("gt", np.ones((3, 3), int))
     with pytest.raises(SceneError, match="^x already has a label map named 'gt': rename the second, with dataclasses"):
