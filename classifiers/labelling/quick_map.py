@@ -320,7 +320,7 @@ class QuickMapper:
             guide = (columns.guide[grid.slices] * mask[..., None]).astype(np.float64)
             values = np.moveaxis(p, 0, 2).astype(np.float64)
             tile = ProbabilityTile(values, mask, guide, grid.slices[0].start, grid.slices[1].start, listen)
-            p = np.moveaxis(rule.smooth(tile), 2, 0).astype(np.float32)
+            p = np.moveaxis(rule.smooth(tile), 2, 0).astype(np.float32) * mask
         return grid, mask, p
 
     def _grid(self, window: Window, step: int) -> tuple[SmoothingRule | None, GridView]:

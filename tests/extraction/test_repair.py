@@ -203,7 +203,7 @@ def test_a_killed_repair_is_resumed(store_path, backbone_folder, tmp_path, monke
         (
             "scene/labels/fields",
             {"class_colours": {"1": "#12"}},
-            "a colour of a class is text such as #1f77b4; found '#12'",
+            "a colour of the label map fields is text such as #1f77b4; found {'1': '#12'}",
         ),
         ("scene/labels/fields", {"class_names": [1]}, "class_names of the label map fields must be texts"),
     ],

@@ -207,9 +207,11 @@ def test_the_filter_stops_as_soon_as_a_map_is_outdated(columns, clicks):
 def test_pixels_without_features_are_empty(columns, clicks):
     kept = columns.pixels % 53 > 4
     part = replace(columns, pixels=columns.pixels[kept], values=columns.values[kept])
-    for smooth in ("guided:2", "none"):
+    for smooth in ("guided:2", "gaussian:2", "none"):
         mapper = QuickMapper(part, smooth=smooth)
-        found = mapper.predict(mapper.fit(clicks))
+        head = mapper.fit(clicks)
+        assert not mapper.scene_probabilities(head)[:, :, :5].any()
+        found = mapper.predict(head)
         assert not found.classes[:, :5].any()
         assert found.classes[:, 5:].all()
         assert not found.confidence[:, :5].any()
