@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock, RLock
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 Value = TypeVar("Value")
@@ -56,3 +56,7 @@ class exclusive_property(Generic[Value]):  # noqa: N801  # used like `cached_pro
                 values[self._name] = self.func(instance)
             value: Value = values[self._name]
             return value
+
+    if TYPE_CHECKING:  # An assignment replaces the value.
+
+        def __set__(self, instance: object, value: Value) -> None: ...

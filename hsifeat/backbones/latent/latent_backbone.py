@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.checkpoint import CheckpointBackbone
 from hsifeat.backbones.diffusers_folder import find_part, list_model_files, read_denoiser_class, read_json
-from hsifeat.backbones.exclusive import exclusive_use
+from hsifeat.backbones.exclusive import exclusive_property, exclusive_use
 from hsifeat.backbones.latent.components import DiffusersComponent
 from hsifeat.backbones.latent.prompt import find_prompt
 from hsifeat.backbones.network import deterministic_inference
@@ -161,12 +160,12 @@ class LatentBackbone(CheckpointBackbone):
         """Return the U-Net with its trained weights."""
         return self._denoiser.load()
 
-    @cached_property
+    @exclusive_property
     def encoder(self) -> torch.nn.Module:
         """The autoencoder with its trained weights."""
         return self._encoder.load()
 
-    @cached_property
+    @exclusive_property
     def embedding(self) -> torch.Tensor:
         """Embedding of the prompt, as a (1, tokens, width) float32 tensor."""
         return self._prompt.embed()
