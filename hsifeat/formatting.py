@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from reprlib import repr as short_repr
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.quiet_warnings import ignored_warnings
@@ -25,6 +26,7 @@ _FORMULA = re.compile(
 _MARKDOWN = re.compile(r"[\\`*\[\]|]|<(?=[A-Za-z/!?])|&(?=#|\w+;)")
 _MAX_BYTES = 2**63
 _MAX_SECONDS = 1000 * 365.25 * 24 * 3600
+_figure_lock = RLock()
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
@@ -82,6 +84,7 @@ def literal_figure_text(**settings: Any) -> Iterator[None]:
     """Within the ``with`` block, draw names in figures of matplotlib literally.
 
     Dollar signs do not start a formula. Characters that are missing in the font are drawn as boxes, without a warning.
+    Settings of matplotlib apply to all threads. Blocks of several threads therefore run one after another.
 
     Parameters
     ----------
@@ -91,6 +94,7 @@ def literal_figure_text(**settings: Any) -> Iterator[None]:
     from matplotlib import rc_context
 
     with (
+        _figure_lock,
         rc_context({"text.parse_math": False, **settings}),
         ignored_warnings(UserWarning, message="Glyph .* missing from"),
     ):

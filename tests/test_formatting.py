@@ -1,13 +1,22 @@
-"""Sizes and durations in text: exact where they are parsed, short where they are written."""
+"""Sizes and durations in text: exact where they are parsed, short where they are written. Settings of figures in threads."""
 
 import unicodedata
 from fractions import Fraction
 
+import matplotlib as mpl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsifeat.formatting import escape_formula, format_bytes, format_duration, format_seconds, parse_bytes
+from hsifeat.formatting import (
+    escape_formula,
+    format_bytes,
+    format_duration,
+    format_seconds,
+    literal_figure_text,
+    parse_bytes,
+)
+from tests.helpers.two_threads import Meeting, run_together
 
 
 @given(
@@ -75,3 +84,15 @@ def test_written_sizes_and_durations():
     ]  # fmt: skip
     assert {format_duration(s) for s in (1e20, 1e300, float("inf"), float("nan"))} == {"more than 1,000 years"}
     assert [format_seconds(s) for s in (0.126, 12.34, 123.4)] == ["0.13", "12.3", "123"]
+
+
+def test_figures_that_two_threads_draw_have_their_own_settings():
+    before, meeting = dict(mpl.rcParams), Meeting()
+
+    def draw(size):
+        with literal_figure_text(**{"font.size": size}):
+            meeting.wait()
+            return mpl.rcParams["font.size"], mpl.rcParams["text.parse_math"]
+
+    assert run_together(lambda: draw(5), lambda: draw(7)) == [(5, False), (7, False)]
+    assert dict(mpl.rcParams) == before

@@ -1,4 +1,4 @@
-"""Ignored warnings: filters of overlapping blocks in two threads, which `warnings.catch_warnings` mixes up."""
+"""Ignored and recorded warnings: overlapping blocks in two threads, which `warnings.catch_warnings` mixes up."""
 
 import threading
 import warnings
@@ -6,7 +6,8 @@ import warnings
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from hsifeat.quiet_warnings import ignored_warnings
+from hsifeat.quiet_warnings import ignored_warnings, recorded_warnings
+from tests.helpers.two_threads import Meeting, run_together
 
 
 def test_overlapping_blocks_of_two_threads_keep_their_filters_and_leave_none():
@@ -43,3 +44,48 @@ def test_other_warnings_stay_and_an_error_ends_the_block():
     with ignored_warnings():
         warnings.warn("of any kind", FutureWarning, stacklevel=1)
     assert warnings.filters == before
+
+
+def test_threads_record_their_own_warnings_and_the_others_are_shown():
+    filters, show, shown, meeting = list(warnings.filters), warnings.showwarning, [], Meeting(3)
+
+    def record(text):
+        with recorded_warnings() as messages:
+            meeting.wait()
+            warnings.warn(text, UserWarning, stacklevel=1)
+            warnings.warn(text, UserWarning, stacklevel=1)
+            meeting.wait()
+        return messages
+
+    def warn():
+        meeting.wait()
+        warnings.warn("elsewhere", UserWarning, stacklevel=1)
+        meeting.wait()
+
+    warnings.showwarning = lambda message, *_: shown.append(str(message))
+    try:
+        own = warnings.showwarning
+        assert run_together(lambda: record("one"), lambda: record("two"), warn) == [["one"] * 2, ["two"] * 2, None]
+        assert shown == ["elsewhere"]
+        assert warnings.showwarning is own and warnings.filters == filters
+    finally:
+        warnings.showwarning = show
+
+
+def test_a_recording_may_end_after_ignored_warnings_of_another_thread():
+    filters, entered, left = list(warnings.filters), threading.Event(), threading.Event()
+
+    def record():
+        with recorded_warnings() as messages:
+            entered.set()
+            assert left.wait(10)
+            warnings.warn("a field is empty", RuntimeWarning, stacklevel=1)
+        return messages
+
+    def ignore():
+        with ignored_warnings(ConvergenceWarning):
+            assert entered.wait(10)
+        left.set()
+
+    assert run_together(record, ignore)[0] == ["a field is empty"]
+    assert warnings.filters == filters

@@ -56,21 +56,20 @@ class Plot:
     @cached_property
     def svg(self) -> bytes:
         """SVG for a white background."""
-        vector = io.StringIO()
+        # In Python 3.11, cached properties have locks. `_content` takes its lock before that of `literal_figure_text`, as here.
+        vector, content = io.StringIO(), self._content
         with literal_figure_text(**_RC):
-            self._figure.savefig(
-                vector, format="svg", transparent=True, metadata={"Date": None}, bbox_inches=self._content
-            )
+            self._figure.savefig(vector, format="svg", transparent=True, metadata={"Date": None}, bbox_inches=content)
         # Names may contain control characters, which XML forbids.
         return printable(vector.getvalue()).encode()
 
     @cached_property
     def png(self) -> bytes:
         """PNG with a white background."""
-        raster = io.BytesIO()
+        raster, content = io.BytesIO(), self._content
         options: Any = {"dpi": _PNG_DPI, "facecolor": "white", "metadata": {"Software": None}}
         with literal_figure_text(**_RC):
-            self._figure.savefig(raster, format="png", bbox_inches=self._content, **options)
+            self._figure.savefig(raster, format="png", bbox_inches=content, **options)
         return raster.getvalue()
 
     @property

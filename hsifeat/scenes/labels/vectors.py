@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError, raise_resource_error
 from hsifeat.formatting import format_count
+from hsifeat.quiet_warnings import recorded_warnings
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import Classes, encode_classes, note_lost_classes
@@ -32,6 +33,8 @@ _CLASS_COLUMNS = {
     "class", "classid", "classname", "classes", "label", "labels", "labelid", "labelname", "code", "category", "landuse",
     "landcover", "lulc", "lu", "lc", "type", "crop", "species", "groundtruth", "gt",
 }  # fmt: skip
+# Held while a file is read: options of pyogrio, and filters of warnings that geopandas changes, apply to all threads.
+_lock = Lock()
 _ID_COLUMNS = {"id", "fid", "gid", "oid", "objectid", "uuid", "index"}
 
 
@@ -78,6 +81,11 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
         fractional, negative or above 2**31 - 1. If no labelled polygon or point lies on the scene. If a polygon crosses the
         meridian at which the CRS of the scene begins and ends, and the scene reaches this meridian from both sides.
     """
+    with _lock:
+        return _read_vectors(path, selection, scene)
+
+
+def _read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     target = scene.georeference
     if not path.is_file():
         raise SceneError(f"no such file: {path}")
@@ -94,10 +102,9 @@ def read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     schema_existed = schema_file.exists()
     try:
         check_vector_file(path)
-        with vector_options(), without_log(path) as file, warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with vector_options(), without_log(path) as file, recorded_warnings() as warnings:
             features, column, name, notes = _read_features(file, selection)
-        messages = dict.fromkeys(str(warning.message).replace(str(file), path.name) for warning in caught)
+        messages = dict.fromkeys(warning.replace(str(file), path.name) for warning in warnings)
         notes += tuple(f"{path.name}: {' '.join(message.split())}" for message in messages)
     except SceneError:
         raise

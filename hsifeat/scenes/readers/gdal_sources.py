@@ -238,7 +238,10 @@ def _check_crs_links(path: Path) -> None:
 
 @contextmanager
 def vector_options() -> Iterator[None]:
-    """Set `OPTIONS` for pyogrio in a ``with`` block. pyogrio has a separate GDAL, which ignores rasterio's options."""
+    """Set `OPTIONS` for pyogrio in a ``with`` block. pyogrio has a separate GDAL, which ignores rasterio's options.
+
+    The options apply to all threads. Blocks of several threads must not overlap.
+    """
     import pyogrio
 
     before = {name: pyogrio.get_gdal_config_option(name) for name in OPTIONS}

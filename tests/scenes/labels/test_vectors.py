@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import warnings
 from contextlib import closing
 
 import geopandas
 import numpy as np
+import pyogrio
 import pyproj
 import pytest
 import rasterio.features
@@ -17,7 +19,9 @@ from rasterio import Affine
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes import open_labels
+from hsifeat.scenes.labels import vectors
 from tests.helpers.georeferenced import blank_scene, read_first_band
+from tests.helpers.two_threads import Meeting, run_together
 from tests.helpers.vector_files import CRS, NORTH_UP, box, saved
 
 ROTATED = Affine.translation(500_000, 4_000_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
@@ -395,3 +399,25 @@ def test_surfaces_are_no_polygons(tmp_path, gdal, kind):
     gdal("ogr2ogr", "-f", "GPKG", tmp_path / "x.gpkg", tmp_path / "x.csv", *layout)
     with pytest.raises(SceneError, match="neither a polygon nor a point, such as a TIN or a PolyhedralSurface"):
         open_labels(f"{tmp_path / 'x.gpkg'}:crop", blank_scene(6, 7, NORTH_UP))
+
+
+def test_files_that_two_threads_read_have_their_own_notes_and_options(tmp_path, monkeypatch):
+    """The threads meet while both read, unless one waits for the other."""
+    meeting, read, option = Meeting(), vectors._read_features, "GML_DOWNLOAD_SCHEMA"
+    before, filters = pyogrio.get_gdal_config_option(option), list(warnings.filters)
+
+    def read_together(file, selection):
+        meeting.wait()
+        warnings.warn(f"a warning of {file.name}", RuntimeWarning, stacklevel=1)
+        result = read(file, selection)
+        meeting.wait()
+        assert pyogrio.get_gdal_config_option(option) == "NO"
+        return result
+
+    monkeypatch.setattr(vectors, "_read_features", read_together)
+    paths = [saved(tmp_path / f"{name}.geojson", {"crop": [2, 1]}, TWO) for name in ("one", "two")]
+    found = run_together(*(lambda path=path: open_labels(path, blank_scene(6, 7, NORTH_UP)) for path in paths))
+    assert [[note for note in labels.notes if "warning" in note] for labels in found] == [
+        [f"{name}.geojson: a warning of {name}.geojson"] for name in ("one", "two")
+    ]
+    assert pyogrio.get_gdal_config_option(option) == before and warnings.filters == filters
