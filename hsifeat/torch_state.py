@@ -43,16 +43,16 @@ def own_random_state(seed: int | None = None, devices: Sequence[torch.device | i
 
 @contextmanager
 def cudnn_settings(**settings: Any) -> Iterator[None]:
-    """Set options of cuDNN for a ``with`` block. Blocks of several threads run one after another.
+    """Set options of cuDNN for a ``with`` block, in which GPUs use cuDNN. Blocks of several threads run one after another.
 
     Parameters
     ----------
     **settings
-        Arguments of ``torch.backends.cudnn.flags``.
+        Arguments of ``torch.backends.cudnn.flags``, which turns cuDNN off if its argument `enabled` is left out.
     """
     import torch
 
-    with _lock, torch.backends.cudnn.flags(**settings):
+    with _lock, torch.backends.cudnn.flags(enabled=True, **settings):
         yield
 
 

@@ -65,9 +65,9 @@ def test_cudnn_has_the_settings_of_one_block_at_a_time():
     def setting(deterministic):
         with cudnn_settings(deterministic=deterministic):
             meeting.wait()
-            return torch.backends.cudnn.deterministic
+            return torch.backends.cudnn.deterministic, torch.backends.cudnn.enabled
 
-    assert run_together(lambda: setting(True), lambda: setting(False)) == [True, False]
+    assert run_together(lambda: setting(True), lambda: setting(False)) == [(True, True), (False, True)]
     assert torch.backends.cudnn.deterministic == before
 
 

@@ -189,7 +189,7 @@ def train(
 
     keep_freed_memory()
     cuda = [torch.cuda.current_device()] if device.type == "cuda" else []
-    exact = cudnn_settings(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    exact = cudnn_settings(benchmark=False, deterministic=True, allow_tf32=False)
     with own_random_state(seed, cuda), exact, torch.inference_mode(mode=False), torch.enable_grad():
         network = build().to(device)
         weights = np.ones(len(codes)) if weight is None else weight
