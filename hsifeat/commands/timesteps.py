@@ -35,7 +35,10 @@ def timesteps(
     layer: Annotated[
         str | None, typer.Option(help="Layer of the planes to compare. [default: the last layer of the store]")
     ] = None,
-    budget: Annotated[int, typer.Option(help="Number of timesteps to propose.")] = 5,
+    budget: Annotated[
+        int | None,
+        typer.Option(help="Number of timesteps to propose. [default: 5, or all compared timesteps if there are fewer]"),
+    ] = None,
     candidates: Annotated[
         str | None,
         typer.Option(

@@ -51,7 +51,7 @@ def rank_timesteps(
     backbone: Backbone | str | Path | None = None,
     store: Features | str | Path | None = None,
     layer: str | None = None,
-    budget: int = BUDGET,
+    budget: int | None = None,
     timesteps: Sequence[int] | None = None,
     projection: str | Projection | None = None,
     patch: int | None = None,
@@ -80,8 +80,8 @@ def rank_timesteps(
         Feature store that was made from `scene`. The features in this store are compared.
     layer : str, optional
         Layer whose features in the store are compared. [default: the last layer of the store]
-    budget : int
-        Number of timesteps to propose.
+    budget : int, optional
+        Number of timesteps to propose. [default: 5, or all compared timesteps if there are fewer]
     timesteps : sequence of int, optional
         Training timesteps to compare. If None, these are the timesteps of the store. Without a store, these are 40 evenly
         spaced timesteps from 0.
@@ -133,7 +133,9 @@ def rank_timesteps(
         scene = open_scene(scene)
     check_spectral_image(scene)
     check_listener(listen)
-    check_integers(0, budget=budget, intervals=intervals, patch=0 if patch is None else patch, seed=seed)
+    check_integers(
+        0, budget=0 if budget is None else budget, intervals=intervals, patch=0 if patch is None else patch, seed=seed
+    )
     projection = _preset_projection(backbone) if projection is None else projection
     if isinstance(backbone, str | Path):
         upsample = UPSAMPLE if upsample is None else upsample
@@ -148,6 +150,7 @@ def rank_timesteps(
     if planes is not None:
         indices = [planes.timesteps.index(t) for t in timesteps]
         planes = PlaneSimilarity(planes.layer, timesteps, planes.similarity[np.ix_(indices, indices)])
+    budget = min(BUDGET, len(timesteps)) if budget is None else budget
     check_budget(budget, len(timesteps))
     if intervals < 1:
         raise HsifeatError(f"timesteps can be divided into 1 or more intervals; found {intervals}")

@@ -54,6 +54,11 @@ def test_notes_say_that_angles_are_between_latents(scene, tmp_path):
     assert any("are between latents, which can't be mapped to spectra" in note for note in result.notes)
 
 
+def test_all_timesteps_of_a_small_store_are_proposed_by_default(scene, store_path):
+    result = rank_timesteps(scene, store=store_path, timesteps=[0, 300])
+    assert result.proposal == (0, 300)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
