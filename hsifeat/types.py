@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from hsifeat.errors import HsifeatError, SceneError, StoreError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 LARGEST_CLASS = 2**31 - 1
@@ -86,6 +88,18 @@ def plain_values(part: Any) -> NDArray[Any]:
             "dask.array.ma.getdata)"
         )
     return np.asarray(values)
+
+
+def read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    """Return a view of an array of any shape and dtype. The values can't be changed through the view.
+
+    >>> import numpy as np
+    >>> read_only(np.ones(2)).flags.writeable
+    False
+    """
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def as_float32(values: Any) -> NDArray[np.float32]:

@@ -17,11 +17,16 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec, module_from_spec
-from threading import Lock, get_ident
+from threading import Lock, RLock, get_ident
 from types import ModuleType
 from typing import Any
 
 _LOCK = Lock()
+_COMPILER_LOCK = RLock()
+_PAUSE_LOCK = Lock()
+# Blocks in which the garbage collector is paused, and whether it ran before the first of them.
+_pauses = 0
+_was_enabled = False
 # Names of the classes that are loaded.
 _LOADED: set[str] = set()
 # Packages whose `__init__` does nothing but import every network of diffusers.
@@ -150,42 +155,52 @@ def without_compiler() -> Iterator[None]:
 
     The FLOP counter of torch and operations on the ``meta`` device load the compiler only to call
     ``torch._dynamo.disable``. Inside the block, ``torch._dynamo.disable`` has no effect and loads nothing. If code uses
-    another attribute of ``torch._dynamo``, the compiler is loaded.
+    another attribute of ``torch._dynamo``, the compiler is loaded. Blocks of several threads run one after another.
     """
-    if _COMPILER in sys.modules:
-        yield
-        return
     functions = []
 
     def disable(function: Any, *_arguments: Any, **_options: Any) -> Any:
         functions.append(function)
         return function
 
-    _defer(_COMPILER, whole=True)
-    sys.modules[_COMPILER].disable = disable  # type: ignore[attr-defined]
-    try:
-        with _without_collection():  # Operations on the meta device import SymPy.
+    with _COMPILER_LOCK:
+        if _COMPILER in sys.modules:
             yield
-    finally:
-        if isinstance(sys.modules[_COMPILER], _DeferredPackage):
-            del sys.modules[_COMPILER]
-        for function in functions:
-            vars(function).pop("__dynamo_disable", None)  # Torch keeps the result of `disable` there.
+            return
+        _defer(_COMPILER, whole=True)
+        sys.modules[_COMPILER].disable = disable  # type: ignore[attr-defined]
+        try:
+            with _without_collection():  # Operations on the meta device import SymPy.
+                yield
+        finally:
+            if isinstance(sys.modules[_COMPILER], _DeferredPackage):
+                del sys.modules[_COMPILER]
+            for function in functions:
+                vars(function).pop("__dynamo_disable", None)  # Torch keeps the result of `disable` there.
 
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """Pause the garbage collector in a ``with`` block. Modules are never garbage, but searching them takes a sixth of an import."""
-    enabled = gc.isenabled()
-    gc.disable()
+    """Pause the garbage collector in a ``with`` block. Modules are never garbage, but searching them takes a sixth of an import.
+
+    Blocks can be nested, and those of several threads may overlap. The pause ends with the last block.
+    """
+    global _pauses, _was_enabled  # noqa: PLW0603  # the collector is global, too
+    with _PAUSE_LOCK:
+        if not _pauses:
+            _was_enabled = gc.isenabled()
+            gc.disable()
+        _pauses += 1
     try:
         yield
     finally:
-        if enabled:
-            if not gc.get_freeze_count():  # Make all objects old, as a collection would, without searching them.
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()
+        with _PAUSE_LOCK:
+            _pauses -= 1
+            if not _pauses and _was_enabled:
+                if not gc.get_freeze_count():  # Make all objects old, as a collection would, without searching them.
+                    gc.freeze()
+                    gc.unfreeze()
+                gc.enable()
 
 
 @contextmanager

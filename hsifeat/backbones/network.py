@@ -200,10 +200,11 @@ class NetworkBackbone(ABC):
         Raises
         ------
         BackboneError
-            If `noisy` does not have the shape above. If the forward pass at timestep `t` does not reach one of
-            `layers`.
+            If `noisy` does not have the shape above. If the schedule has no timestep `t`. If the forward pass at timestep
+            `t` does not reach one of `layers`.
         """
         self._check_shape(noisy)
+        self.schedule.check((t,))
         with exclusive_use(self), deterministic_inference(noisy.device.type):
             read = self.map_reader(noisy.shape[2], noisy.shape[3])
             return tap(self.network, layers, lambda: self.call(self.network, noisy, t), t, read)
@@ -226,9 +227,10 @@ class NetworkBackbone(ABC):
         Raises
         ------
         BackboneError
-            If `noisy` does not have the shape above.
+            If `noisy` does not have the shape above. If the schedule has no timestep `t`.
         """
         self._check_shape(noisy)
+        self.schedule.check((t,))
         with exclusive_use(self), deterministic_inference(noisy.device.type):
             output: Any = self.call(self.network, noisy, t)
             prediction: torch.Tensor = output[0] if isinstance(output, tuple) else output

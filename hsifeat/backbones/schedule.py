@@ -82,7 +82,14 @@ class NoiseSchedule:
             Variances, above 0 and at most 1. The products are computed in float64.
         prediction : str
             Quantity that the model was trained to predict: ``epsilon``, ``sample`` or ``v_prediction``.
+
+        Raises
+        ------
+        BackboneError
+            If `betas` is not one-dimensional or has masked values. If an element is out of range.
         """
+        if np.ndim(betas) != 1 or np.ma.is_masked(betas):
+            raise BackboneError("the variances of a schedule are a 1D array without masked values")
         return cls(np.cumprod(1 - np.asarray(betas, np.float64)).astype(np.float32), prediction)
 
     @classmethod
@@ -116,8 +123,8 @@ class NoiseSchedule:
         return tuple(sorted({t * self.timesteps // STANDARD_TIMESTEPS for t in timesteps}))
 
     def check(self, timesteps: tuple[int, ...]) -> None:
-        """Raise `BackboneError` if a timestep is below 0 or above the last timestep of the schedule."""
-        outside = [t for t in timesteps if not 0 <= t < self.timesteps]
+        """Raise `BackboneError` if a timestep is no integer, below 0 or above the last timestep of the schedule."""
+        outside = [t for t in timesteps if as_int(t) is None or not 0 <= t < self.timesteps]
         if outside:
             raise BackboneError(
                 f"timestep {outside[0]} is out of range: this backbone has the training timesteps 0 to {self.timesteps - 1}"
@@ -142,6 +149,7 @@ class NoiseSchedule:
         """
         import torch
 
+        self.check((t,))
         # All steps are computed in float32, which gives the same bits as diffusers.
         abar = torch.tensor(self.alphas_cumprod[t])
         return abar.sqrt().to(clean.device) * clean + (1 - abar).sqrt().to(clean.device) * noise
@@ -171,6 +179,7 @@ class NoiseSchedule:
         """
         import torch
 
+        self.check((t,))
         abar = torch.tensor(self.alphas_cumprod[t])
         image, noise = (part.sqrt().to(noisy.device) for part in (abar, 1 - abar))
         if self.prediction == "epsilon":

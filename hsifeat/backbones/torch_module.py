@@ -112,7 +112,9 @@ class ModuleBackbone(NetworkBackbone):
                 f"the printed {name} contains memory addresses, which differ from run to run and can't identify a network: pass its "
                 "sizes as config={...}"
             )
-        description = {"printed": hashlib.sha256(printed.encode()).hexdigest()} if config is None else dict(config)
+        description = (
+            {"printed": hashlib.sha256(printed.encode()).hexdigest()} if config is None else deepcopy(dict(config))
+        )
         if call is not call_with_timesteps:
             description = {"call": getattr(call, "__qualname__", type(call).__qualname__), **description}
         self._architecture = {"class": type(module).__qualname__, **description}

@@ -135,7 +135,7 @@ class Projection:
         Raises
         ------
         ProjectionError
-            If the spectra have another number of bands.
+            If the spectra have another number of bands, or masked values.
 
         Examples
         --------
@@ -147,6 +147,8 @@ class Projection:
             raise ProjectionError(
                 f"the projection {self.spec} takes spectra of {format_count(self.bands, 'band')}; found an array of shape {np.shape(spectra)}"
             )
+        if np.ma.is_masked(spectra):
+            raise ProjectionError("masked spectra would be projected like all others: leave out the masked pixels")
         with np.errstate(over="ignore", invalid="ignore"):  # invalid pixels may hold values beyond float32
             # BLAS rounds differently for another order in memory: a scene and its copy in a store must give the same bits.
             channels = np.ascontiguousarray(spectra, np.float32) @ self.weights + self.offset

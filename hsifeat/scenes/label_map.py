@@ -14,7 +14,7 @@ from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import count_values
 from hsifeat.scenes.scene_checks import as_texts, check_type
-from hsifeat.types import LARGEST_CLASS, Window, as_int
+from hsifeat.types import LARGEST_CLASS, Window, as_int, read_only
 
 
 def safe_label_name(text: str) -> str:
@@ -119,6 +119,7 @@ class Labels:
                 f"labels {self.name!r} hold the class number {max(present)}; allowed are numbers up to {LARGEST_CLASS}, which files "
                 "of maps and tables can store: renumber the classes"
             )
+        object.__setattr__(self, "classes", read_only(self.classes))  # `counts` is computed once
         object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
         colours = {**default_colours(present), **self.class_colours}
         object.__setattr__(self, "class_colours", {c: colours[c] for c in present})

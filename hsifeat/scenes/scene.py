@@ -23,7 +23,7 @@ from hsifeat.scenes.nodata import NoData, distinct_values, is_nodata, select_ban
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.scene_checks import as_lengths, as_texts, check_image, check_mask, check_type, convert_nodata
 from hsifeat.scenes.valid_pixels import Validity, drop_missing_values, valid_pixels
-from hsifeat.types import Cube, check_integers, plain_values
+from hsifeat.types import Cube, check_integers, plain_values, read_only
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +113,7 @@ class Scene(CubeShape):
         check_type(self.georeference, Georeference | None, f"{self.name}: georeference must be a Georeference or None")
         if self.mask is not None:
             check_mask(self.mask, (self.rows, self.cols), self.name)
+            object.__setattr__(self, "mask", read_only(self.mask))
         if self.companion is not None:
             self._check_companion(self.companion)
         check_type(self.labels, dict, f"{self.name}: labels must be a dict such as {{'gt': Labels('gt', array)}}")
@@ -174,7 +175,7 @@ class Scene(CubeShape):
         infinities or values beyond the range of float32. The first access reads the cube, unless `mask` is
         set and the values are integers.
         """
-        return self._validity.mask if self.mask is None else drop_missing_values(self.mask, self.cube)
+        return read_only(self._validity.mask if self.mask is None else drop_missing_values(self.mask, self.cube))
 
     @property
     def validity_notes(self) -> tuple[str, ...]:

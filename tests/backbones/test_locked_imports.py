@@ -3,7 +3,9 @@
 import gc
 import importlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
+from threading import Event
 
 import pytest
 
@@ -108,6 +110,26 @@ def test_the_garbage_collector_is_paused_during_imports():
         assert not gc.isenabled(), "a block within the block does not end the pause"
     assert gc.isenabled() and not gc.get_freeze_count()
     assert any(item is module for item in gc.get_objects(generation=2)), "what is imported counts as old"
+
+
+@pytest.mark.usefixtures("unfrozen")
+def test_the_pause_of_two_threads_ends_with_the_last():
+    """The first to end switched the collector on, or the second left it off for good."""
+    entered, left = Event(), Event()
+
+    def pause():
+        with _without_collection():
+            entered.set()
+            assert left.wait(5)
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(pause)
+        assert entered.wait(5)
+        with _without_collection():
+            left.set()
+            other.result(5)
+            assert not gc.isenabled()
+        assert gc.isenabled()
 
 
 @pytest.mark.parametrize("load", [load_diffusers, load_transformers])

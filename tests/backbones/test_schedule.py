@@ -40,6 +40,23 @@ def test_numbers_that_do_not_descend_within_0_and_1_are_refused(numbers):
         NoiseSchedule(numbers)
 
 
+@pytest.mark.parametrize(
+    "betas", [[[0.1, 0.2]], 0.1, np.ma.masked_equal([0.1, 0.2], 0.2)], ids=["2-D", "number", "masked"]
+)
+def test_betas_are_a_row_of_numbers(betas):
+    with pytest.raises(BackboneError, match="a 1D array without masked values"):
+        NoiseSchedule.from_betas(betas)
+
+
+@pytest.mark.parametrize("t", [-1, 2, 0.5])
+def test_noise_of_a_timestep_that_the_schedule_lacks_is_refused(t):
+    """Timestep -1 had the noise of the last one."""
+    schedule, image = NoiseSchedule.from_betas([0.1, 0.2]), torch.ones(1, 1, 2, 2)
+    for convert in (schedule.add_noise, schedule.separate):
+        with pytest.raises(BackboneError, match=f"timestep {t} is out of range: .* 0 to 1"):
+            convert(image, image, t)
+
+
 def test_an_unknown_prediction_is_refused():
     with pytest.raises(BackboneError, match="unknown prediction 'noise'; allowed: epsilon, sample, v_prediction"):
         NoiseSchedule([0.9, 0.5], "noise")

@@ -66,6 +66,14 @@ def test_identities_of_architectures_and_configurations_differ():
     assert identity(Scaled()) == identities[0]
 
 
+def test_a_configuration_that_changes_later_is_that_of_the_start():
+    config = {"input": {"scale": 1.0}}
+    backbone = denoiser(Scaled(), call=by_number, config=config)
+    before = str(backbone.identity())
+    config["input"]["scale"] = 2.0
+    assert str(backbone.identity()) == before
+
+
 def test_a_module_that_is_no_denoiser_is_refused():
     class Addressed(Scaled):
         def extra_repr(self):

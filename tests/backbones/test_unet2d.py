@@ -190,6 +190,11 @@ def test_unknown_layers_and_timesteps_are_refused(backbone_folder):
         select_taps(backbone.taps, ["up_block.1"])
     with pytest.raises(BackboneError, match="timestep 1000 is out of range: .* 0 to 999"):
         backbone.schedule.check((0, 1000))
+    for t in (1000, -1):
+        with pytest.raises(BackboneError, match=f"timestep {t} is out of range: .* 0 to 999"):
+            backbone.predict(torch.zeros(1, 3, 16, 16), t)
+        with pytest.raises(BackboneError, match=f"timestep {t} is out of range: .* 0 to 999"):
+            backbone.forward_to(torch.zeros(1, 3, 16, 16), t, ["mid_block"])
 
 
 def test_float32_schedule_digest_is_stable(backbone_folder):

@@ -129,6 +129,8 @@ def test_an_image_with_other_bands_is_refused(scene):
 def test_spectra_of_other_bands_are_refused(scene):
     with pytest.raises(ProjectionError, match=r"pca:3 takes spectra of 12 bands; found an array of shape \(2, 3\)"):
         fit_projection("pca:3", scene).apply(np.ones((2, 3)))
+    with pytest.raises(ProjectionError, match="masked spectra would be projected like all others"):
+        fit_projection("pca:3", scene).apply(np.ma.masked_less(np.r_[-9999, np.ones(11)], 0))
 
 
 def test_the_order_in_memory_does_not_change_a_bit():

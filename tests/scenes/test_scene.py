@@ -50,10 +50,28 @@ def test_valid_mask_and_digest(place, monkeypatch, tmp_path):
     expected = np.ones((4, 5), bool)
     expected[[0, 1, 2], [0, 1, 2]] = False
     np.testing.assert_array_equal(scene.valid, expected)
-    assert isinstance(scene.valid.base, np.memmap) == (place == "file")
+    assert isinstance(scene._validity.mask.base, np.memmap) == (place == "file")
     assert list(tmp_path.iterdir()) == []
     oracle = hashlib.sha256(b"4,5,3,<f4;" + cube.tobytes() + np.packbits(expected).tobytes()).hexdigest()
     assert scene.digest == oracle
+
+
+@pytest.mark.parametrize("mask", [None, np.ones((4, 5), bool)], ids=["computed", "given"])
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_arrays_of_a_scene_can_not_be_changed(mask, dtype):
+    """Valid pixels that a notebook changed were invalid in the extraction and in all maps."""
+    classes = np.ones((4, 5), np.uint8)
+    scene = Scene("x", np.ones((4, 5, 3), dtype), np.array([1.0, 2, 3]), {"gt": Labels("gt", classes)}, mask=mask)
+    for array in (
+        scene.valid,
+        scene.labels["gt"].classes,
+        scene.wavelengths_nm,
+        *([scene.mask] if mask is not None else []),
+    ):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:1] = 0
+    classes[0] = 2
+    assert mask is None or mask.flags.writeable
 
 
 @pytest.mark.parametrize("place", ["memory", "file"])

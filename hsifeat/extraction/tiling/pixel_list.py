@@ -95,6 +95,8 @@ def _label_map(name: str, scene: Scene) -> Labels:
 def _positions(pixels: Any) -> NDArray[np.int64]:
     """Return rows and columns as an (n, 2) int64 array; raise `HsifeatError` for any other input."""
     allowed = "pixels are the name of a label map, a tuple of rows and columns, or an (n, 2) array of integers"
+    if any(map(np.ma.is_masked, pixels if isinstance(pixels, tuple) else [pixels])):
+        raise HsifeatError(f"{allowed}; found masked pixels: leave them out")
     try:
         if isinstance(pixels, tuple) and len(pixels) == 2:
             positions = np.stack([np.atleast_1d(axis) for axis in pixels], axis=1)

@@ -49,6 +49,8 @@ def test_labelled_pixels_without_data_are_left_out(labels):
         (np.zeros((4, 3), int), r"an \(n, 2\) array of integers; found int64 of shape \(4, 3\)"),
         (np.ones((4, 2)), "found float64 of shape"),
         (np.array([["a", "b"]]), "found <U1 of shape"),
+        (np.ma.masked_equal([[1, 2], [3, 4]], 3), "found masked pixels"),
+        (([1, 2], np.ma.masked_equal([3, 4], 4)), "found masked pixels"),
     ],
 )
 def test_wrong_pixels_are_refused(pixels, message):
