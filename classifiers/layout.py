@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -189,3 +190,13 @@ class Layout:
             if ("t" in group) != ("layer" in group) or (group["kind"] in {"plane", "context"} and "t" not in group):
                 raise ValueError(f"a column group lacks its plane: {group}")
         return cls(tuple(ColumnGroup(**g) for g in groups))
+
+
+def first_difference(layout: Layout, other: Layout) -> str:
+    """Describe the first column group in which two layouts differ."""
+    for group, expected in zip_longest(layout, other):
+        if group != expected:
+            return " where the other has ".join(
+                "nothing" if g is None else f"{g} ({g.width})" for g in (group, expected)
+            )
+    return "nothing"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import combinations, zip_longest
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.columns import make_layout, read_columns
-from classifiers.layout import ColumnGroup, Layout
+from classifiers.layout import ColumnGroup, Layout, first_difference
 from classifiers.multi_scene import (
     check_same_recipes,
     common_class_numbers,
@@ -197,7 +197,7 @@ class PixelTable:
             if tables and layout != tables[0].layout:
                 raise StoreError(
                     f"{features.name} has other columns than {scenes.first.name}: "
-                    f"{_first_difference(layout, tables[0].layout)}; name planes that each store has with `planes`, or extract "
+                    f"{first_difference(layout, tables[0].layout)}; name planes that each store has with `planes`, or extract "
                     "the missing ones with `like` the store that has them"
                 )
             table = cls._from_scene(features, label_map, layout, names)
@@ -215,16 +215,19 @@ class PixelTable:
         ------
         StoreError
             If there are no tables. If two tables have other columns, bands or recipes. If a table shares a class number,
-            but no class name, with the tables before it. If two classes of a table have the same name. If two tables of
-            one scene have the same values.
+            but no class name, with the tables before it. If two classes of a table have the same name. If two tables are of
+            one scene: splits would take them for two.
         """
         if not tables:
             raise StoreError("no tables: give one or more")
         for other in tables[1:]:
             _check_same_columns(tables[0], other)
         for one, other in combinations(tables, 2):
-            if one.scene_names == other.scene_names and np.array_equal(one.X, other.X):
-                raise StoreError(f"two tables of {one.scene_names[0]} have the same values: give each scene once")
+            if one.scene_names == other.scene_names and _share_labels(one, other):
+                raise StoreError(
+                    f"two tables are of the scene {one.scene_names[0]}: give each scene once; a mask selects rows of its table, as in "
+                    "table[is_wanted]"
+                )
         return cls._join(tables)
 
     @classmethod
@@ -370,11 +373,17 @@ def check_classes(labels: Labels, remedy: str) -> None:
         )
 
 
+def _share_labels(one: PixelTable, other: PixelTable) -> bool:
+    """Return whether the stores of two tables hold an equal label map."""
+    names = set(one.label_maps) & set(other.label_maps)
+    return any(np.array_equal(one.label_maps[name].classes, other.label_maps[name].classes) for name in names)
+
+
 def _check_same_columns(first: PixelTable, other: PixelTable) -> None:
     """Raise `StoreError` if the columns of two tables differ in layout, order of the bands or recipe of the planes."""
     name, first_name = other.scene_names[0], first.scene_names[0]
     if other.layout != first.layout:
-        difference = _first_difference(other.layout, first.layout)
+        difference = first_difference(other.layout, first.layout)
         raise StoreError(f"{name} has other columns than {first_name}: {difference}")
     spectra = next((group for group in first.layout if group.layer is None and group.kind != "position"), None)
     if spectra is not None:
@@ -388,12 +397,3 @@ def _check_same_columns(first: PixelTable, other: PixelTable) -> None:
         raise StoreError(
             f"the planes of {name} have another recipe than those of {first_name}: `from_store([...])` of both says where they differ"
         )
-
-
-def _first_difference(layout: Layout, other: Layout) -> str:
-    for group, expected in zip_longest(layout, other):
-        if group != expected:
-            return " where the other has ".join(
-                "nothing" if g is None else f"{g} ({g.width})" for g in (group, expected)
-            )
-    return "nothing"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -126,6 +127,11 @@ def _none_for_all_bits(bits: int | None) -> int | None:
     return None if bits == MANTISSA_BITS else bits
 
 
+def _own_copy(pixels: Any) -> Any:
+    """Return pixels that do not change with the arrays and lists of the caller."""
+    return deepcopy(pixels) if isinstance(pixels, list | tuple) else copy(pixels)
+
+
 class ExtractionConfig(BaseConfig):
     """Extraction options that determine the stored values. `hsifeat.extract` describes each option.
 
@@ -221,6 +227,7 @@ class ExtractionConfig(BaseConfig):
     ] = None
     pixels: Annotated[
         Any,
+        AfterValidator(_own_copy),
         option(
             "Extract features only at the labelled pixels of this label map, from a window of --tile pixels around each.",
             metavar="LABELS",

@@ -11,7 +11,7 @@ from hsifeat.errors import DiskFullError, RecipeMismatchError, StoreError
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.extractor import Extractor
 from hsifeat.extraction.plan import Plan
-from hsifeat.formatting import format_bytes
+from hsifeat.formatting import format_bytes, format_count
 from hsifeat.store.location import LocalLocation, Location
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.recipe import Recipe, differences
@@ -40,7 +40,7 @@ class Prepared:
     recipe: Recipe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Job(Prepared):
     """A prepared extraction with the location of its store. `run` executes it.
 
@@ -54,6 +54,9 @@ class Job(Prepared):
 
     location: Location
     device: str = "auto"
+
+    def __repr__(self) -> str:
+        return f"<Job {self.location}: {format_count(len(self.planes), 'plane')} of {self.extractor.scene.name}>"
 
     def find_store(self, *, writable: bool = False) -> Store | None:
         """Open the store of the extraction; return None if the store does not exist.

@@ -87,9 +87,12 @@ class StackSource:
         Raises
         ------
         StoreError
-            If the features have no store, because they are the spectra of a scene.
+            If the features have no store, because they are the spectra of a scene. If the location of a store can't be opened
+            by its address alone.
         """
         single = features.stores if isinstance(features, StackedFeatures) else (features,)
+        for store in single:
+            store.store.location.check_address()
         locations = tuple(store.store.location.identity for store in single)
         return cls(locations, tuple(store.key for store in single), features.bands)
 

@@ -215,7 +215,10 @@ def _prepare_data(
     if not sources:
         raise PretrainingError("there is no scene to train on: name one or more")
     if spec.images is None:
-        scenes = match_scenes([source if isinstance(source, Scene) else open_scene(source) for source in sources])
+        opened = [source if isinstance(source, Scene) else open_scene(source) for source in sources]
+        for scene in opened:
+            scene.check_unchanged()
+        scenes = match_scenes(opened)
         projection = fit_scenes(scenes, spec, config.components, listen)
         if config.boundaries is not None:
             spec = spec.with_boundaries(config.boundaries)

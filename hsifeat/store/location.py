@@ -46,6 +46,10 @@ class Location(Protocol):
 
     def __str__(self) -> str: ...
 
+    def check_address(self) -> None:
+        """Raise `StoreError` if another process can't open the location by its `identity`."""
+        ...
+
     def zarr(self, *, writable: bool) -> ZarrStore:
         """Return the files of this location as a Zarr store. If `writable` is False, the Zarr store is read-only."""
         ...
@@ -163,6 +167,9 @@ class LocalLocation:
 
     def __str__(self) -> str:
         return self._text
+
+    def check_address(self) -> None:
+        """Raise no error: a path is enough to open a folder."""
 
     def zarr(self, *, writable: bool) -> ZarrStore:
         """Return the files of this location as a Zarr store. If `writable` is False, the Zarr store is read-only."""

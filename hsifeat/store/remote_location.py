@@ -59,6 +59,9 @@ class RemoteLocation(ABC):
     def __str__(self) -> str:
         return self.url
 
+    def check_address(self) -> None:  # noqa: B027  # buckets read their credentials from the environment
+        """Raise `StoreError` if another process can't open the store by its address."""
+
     @cached_property
     def objects(self) -> Any:
         """Object store of the library obstore for the address of this location.
@@ -247,6 +250,14 @@ class WebLocation(RemoteLocation):
     def __init__(self, url: str, token: str | None = None) -> None:
         super().__init__(url)
         self._token = token
+
+    def check_address(self) -> None:
+        """Raise `StoreError` if another process can't open the store by its address, because it lacks the token of this location."""
+        if self._token is not None and find_token(self.url) != self._token:
+            raise StoreError(
+                f"{self.url}: other processes open the store by its address, and the token that was given to `connect` is known to "
+                f"this object only: {token_advice(self.url)}"
+            )
 
     def _open(self) -> Any:
         from obstore.store import from_url

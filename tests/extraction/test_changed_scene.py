@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from hsifeat import Scene, extract, fit_projection, open_backbone, open_features, open_scene
+from hsifeat import Scene, extract, fit_projection, open_backbone, open_features, open_scene, pretrain
 from hsifeat.errors import BackboneError, SceneError
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.prepare import prepare
@@ -50,6 +50,20 @@ def test_a_store_is_not_taken_for_the_store_of_a_changed_array(cube, options, tm
     with pytest.raises(SceneError, match=CHANGED):
         extract(scene, out=tmp_path / "s.zarr", **{**options, "layers": layers})
     assert [str(plane.id) for plane in open_features(tmp_path / "s.zarr").planes] == ["t0/mean-3"]
+
+
+def test_a_model_is_not_trained_on_other_values_than_its_record_names(cube, tmp_path):
+    scene = Scene("m", np.tile(cube, (3, 3, 1)))
+    _ = scene.digest
+    scene.cube[:] += 1
+    with pytest.raises(SceneError, match=CHANGED):
+        pretrain(scene, out=tmp_path / "m", network="mtmsd", size="small", steps=1)
+    assert not (tmp_path / "m" / "training.json").exists()
+
+
+def test_a_job_is_shown_in_one_line(cube, options, tmp_path):
+    job = prepare(Scene("m", cube), ExtractionConfig(**options), out=tmp_path / "s.zarr")
+    assert repr(job) == f"<Job {tmp_path / 's.zarr'}: 1 plane of m>"
 
 
 def test_a_file_or_mask_that_changes_after_the_extraction_was_prepared_is_refused(cube, options, tmp_path):

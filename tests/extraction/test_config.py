@@ -76,6 +76,14 @@ OTHERS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("as_tuple", [False, True])
+def test_pixels_do_not_change_with_the_array_of_the_caller(as_tuple):
+    places = np.array([[5, 6], [1, 2]])
+    config = ExtractionConfig(pixels=(places[:, 0], places[:, 1]) if as_tuple else places)
+    places[0] = 9
+    np.testing.assert_array_equal(np.transpose(config.pixels) if as_tuple else config.pixels, [[5, 6], [1, 2]])
+
+
 def test_all_bits_of_float16_are_the_default():
     assert ExtractionConfig(mantissa_bits=10).mantissa_bits is None
     assert ExtractionConfig(mantissa_bits=9).mantissa_bits == 9

@@ -112,6 +112,16 @@ def test_the_file_may_name_an_address_over_plain_http(tmp_path, monkeypatch):
     assert find_token("http://gpu.example.org/stores/x.zarr") is None
 
 
+@pytest.mark.usefixtures("token_of_environment")
+def test_a_token_of_one_connection_is_not_known_to_other_processes():
+    """A benchmark failed after its first fits, when it opened the store by its address to draw the map."""
+    url = "http://localhost:8765/stores/x.zarr"
+    WebLocation(url).check_address()
+    WebLocation(url, "secret").check_address()
+    with pytest.raises(StoreError, match="known to this object only: set HSIFEAT_TOKEN"):
+        WebLocation(url, "another").check_address()
+
+
 def test_no_token_follows_a_redirect_to_another_address(tmp_path, monkeypatch):
     monkeypatch.setenv("HSIFEAT_TOKEN", "secret")
     (tmp_path / "x").write_bytes(b"content")
