@@ -1,32 +1,23 @@
-"""Suppress or record warnings of libraries, also if several threads do so at once.
+"""Suppress or record warnings of libraries in one thread.
 
-`warnings.catch_warnings` saves the filters of the process and restores them at the end. If the blocks of two threads overlap,
-and block A begins and ends first, the end of A removes the filters of block B, and the end of B makes those of A permanent.
+The filters of `warnings` apply to all threads, and `warnings.catch_warnings` restores the wrong ones if the blocks of two
+threads overlap. Here, each block adds filters that match in its own thread alone, and removes no others.
 """
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Lock, get_ident
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from threading import local
 from typing import Any
-
-_lock = Lock()
-# Blocks that run, and the object that restores the filters after the last of them.
-_blocks = 0
-_saved = warnings.catch_warnings()
-# Messages of warnings by the thread that records them, and the function that shows those of other threads.
-_records: dict[int, list[str]] = {}
-_show_elsewhere: Callable[..., Any] = warnings.showwarning
 
 
 @contextmanager
 def ignored_warnings(*categories: type[Warning], message: str = "") -> Iterator[None]:
-    """Within the ``with`` block, ignore warnings.
-
-    Filters apply to all threads. If blocks of several threads overlap, the filters of all of them apply until the last block
-    ends. Then the filters are those from before the first block.
+    """Within the ``with`` block, ignore warnings of the calling thread, and of workers to which scikit-learn passes the filters.
 
     Parameters
     ----------
@@ -41,61 +32,71 @@ def ignored_warnings(*categories: type[Warning], message: str = "") -> Iterator[
     >>> with ignored_warnings(UserWarning):
     ...     warnings.warn("not shown")
     """
-    with _filter_block():
-        with _lock:
-            for category in categories or (Warning,):
-                warnings.filterwarnings("ignore", message, category)
+    with _ignore_matches(re.compile(message, re.IGNORECASE).match, categories or (Warning,), message):
         yield
 
 
 @contextmanager
-def recorded_warnings() -> Iterator[list[str]]:
-    """Within the ``with`` block, add the messages of warnings to a list, in place of showing them.
+def recorded_warnings() -> Iterator[Collection[str]]:
+    """Within the ``with`` block, collect the messages of warnings of the calling thread, in place of showing them.
 
-    Only warnings of the calling thread are recorded. Blocks of one thread must not be nested.
+    Equal messages are collected once.
 
     Examples
     --------
     >>> import warnings
     >>> with recorded_warnings() as messages:
     ...     warnings.warn("a column is empty")
-    >>> messages
+    >>> list(messages)
     ['a column is empty']
     """
-    messages: list[str] = []
-    with _filter_block():
-        with _lock:
-            _records[get_ident()] = messages
-            warnings.simplefilter("always")
-            warnings.showwarning = _record_or_show  # type: ignore[assignment]  # passes all arguments on
-        try:
-            yield messages
-        finally:
-            with _lock:
-                del _records[get_ident()]
+    messages: defaultdict[str, object] = defaultdict(object)
+    # The method adds the message and returns an object, which is true.
+    with _ignore_matches(messages.__getitem__, (Warning,)):
+        # Warnings that were shown earlier are compared with the filters again only after a change by this function.
+        warnings.simplefilter("ignore", _NeverIssued)
+        _remove_filter(("ignore", None, _NeverIssued, None, 0))
+        yield messages.keys()
 
 
-def _record_or_show(message: Warning | str, *arguments: Any) -> None:
-    messages = _records.get(get_ident())
-    if messages is None:
-        _show_elsewhere(message, *arguments)
-    else:
-        messages.append(str(message))
+class _ThreadText(local):
+    """What a filter has in place of the regular expression for the message. It matches in one thread alone.
+
+    While Python calls `match`, it holds no reference to the list of filters, which other threads may replace. Therefore, all
+    methods are written in C: no other thread runs before they return.
+    """
+
+    __slots__ = ("pattern",)
+    pattern: str  # Scikit-learn makes a filter of its own from it in each worker.
+    match: Callable[[str], Any] = re.compile("(?!)").match  # Nothing matches in other threads.
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Scikit-learn sends filters to worker processes."""
+        return re.compile, (self.pattern, re.IGNORECASE)
+
+
+class _NeverIssued(Warning):
+    """A warning that nobody issues."""
 
 
 @contextmanager
-def _filter_block() -> Iterator[None]:
-    """Restore the filters of warnings after the last of overlapping ``with`` blocks."""
-    global _blocks, _saved, _show_elsewhere  # noqa: PLW0603
-    with _lock:
-        if _blocks == 0:
-            _saved, _show_elsewhere = warnings.catch_warnings(), warnings.showwarning
-            _saved.__enter__()
-        _blocks += 1
+def _ignore_matches(
+    match: Callable[[str], Any], categories: tuple[type[Warning], ...], pattern: str = ""
+) -> Iterator[None]:
+    """Within the ``with`` block, ignore warnings of the calling thread for whose text `match`, written in C, returns a true value."""
+    text = _ThreadText()
+    text.pattern, text.match = pattern, match
+    filters = [("ignore", text, category, None, 0) for category in categories]
+    for item in filters:
+        warnings.filters.insert(0, item)  # type: ignore[attr-defined]  # a list
     try:
         yield
     finally:
-        with _lock:
-            _blocks -= 1
-            if _blocks == 0:
-                _saved.__exit__(None, None, None)
+        del text.match  # Another thread that is in a block of `catch_warnings` may restore the filters later.
+        for item in filters:
+            _remove_filter(item)
+
+
+def _remove_filter(item: tuple[Any, ...]) -> None:
+    with suppress(ValueError):  # `catch_warnings` in another thread may have removed it.
+        warnings.filters.remove(item)  # type: ignore[attr-defined]

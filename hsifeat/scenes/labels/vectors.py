@@ -102,9 +102,9 @@ def _read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     schema_existed = schema_file.exists()
     try:
         check_vector_file(path)
-        with vector_options(), without_log(path) as file, recorded_warnings() as warnings:
+        with vector_options(), without_log(path) as file, recorded_warnings() as texts:
             features, column, name, notes = _read_features(file, selection)
-        messages = dict.fromkeys(warning.replace(str(file), path.name) for warning in warnings)
+        messages = dict.fromkeys(text.replace(str(file), path.name) for text in texts)
         notes += tuple(f"{path.name}: {' '.join(message.split())}" for message in messages)
     except SceneError:
         raise
