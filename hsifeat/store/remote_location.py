@@ -6,6 +6,7 @@ variables.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
 
     from hsifeat.store.read_cache import ReadCache
+
+
+# The process that used obstore first.
+_process: int | None = None
 
 
 def remote_location(url: str) -> RemoteLocation:
@@ -136,13 +141,24 @@ class RemoteLocation(ABC):
 
     @contextmanager
     def error_context(self) -> Iterator[None]:
-        """Return a context manager that raises a `StoreError` for every error of the network."""
+        """Return a context manager that raises a `StoreError` for every error of the network, and in a forked process."""
         from obstore.exceptions import BaseError
 
+        self._check_process()
         try:
             yield
         except BaseError as error:
             raise StoreError(f"{self.url}{self._problem(error)}") from error
+
+    def _check_process(self) -> None:
+        """Raise `StoreError` in a process that was forked after obstore was used. There, obstore would wait for ever."""
+        global _process  # noqa: PLW0603  # obstore has one pool of threads for the process
+        _process = _process or os.getpid()
+        if _process != os.getpid():
+            raise StoreError(
+                f"{self.url} can't be read in a forked process: start processes with multiprocessing.get_context('spawn') "
+                "(torch: DataLoader(multiprocessing_context='spawn')), or copy the store to a disk"
+            )
 
     def _problem(self, error: Exception) -> str:
         """Return what an error of the network means, with advice, as the end of a message after the address."""

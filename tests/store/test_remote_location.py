@@ -1,5 +1,6 @@
 """A store in an object store, against moto's S3 server on loopback, and reading behind a plain web server."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -29,6 +30,8 @@ from tests.helpers.forked_commands import run_forked
 from tests.helpers.killed_writes import die
 from tests.helpers.web_files import WholeFileHandler, serve_folder
 
+# What a forked process tries to read.
+READS = {}
 LAYERS = ["mid_block", "up_blocks.2"]
 SERVER = """
 import sys
@@ -267,3 +270,22 @@ def test_a_bucket_is_served(s3, store_path, tmp_path):
         assert whole.content == content and "immutable" in whole.headers["cache-control"]
         assert http.get(url, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
         assert http.get(f"/stores/{store['key']}.zarr/scene/labels/none/zarr.json").status_code == 404
+
+
+def refusal(read):
+    try:
+        READS[read]()
+    except StoreError as error:
+        return str(error)
+
+
+def test_a_forked_process_is_told_that_it_can_not_read_an_address(local, monkeypatch):
+    """It waited for ever, for example in the workers of a DataLoader."""
+    with serve_folder(local.path.parent) as address:
+        features = hsifeat.open_features(f"{address}/s.zarr")
+        features.spectra([0], [0])
+        monkeypatch.setitem(READS, "open", lambda: features.spectra([0], [0]))
+        monkeypatch.setitem(READS, "new", lambda: hsifeat.open_features(f"{address}/s.zarr"))
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            messages = pool.map_async(refusal, READS).get(60)
+    assert all("can't be read in a forked process: start processes with" in str(message) for message in messages)
