@@ -248,6 +248,10 @@ def _drop_bad_bands(raster: Raster, name: str) -> Raster:
     )
 
 
+# Rounding of coordinates in files.
+_UNNOTED_OFFSET_PX = 0.001
+
+
 def attach_companion(scene: Scene, source: PathLike) -> Scene:
     """Return a scene with a companion image.
 
@@ -283,6 +287,10 @@ def attach_companion(scene: Scene, source: PathLike) -> Scene:
                 f"the CRS {companion_grid.crs_name} and corners up to {offset:g} units away: cut and resample the image to "
                 "the extent of the scene first"
             )
+        pixels = offset / max(expected.pixel_size)
+        if pixels > _UNNOTED_OFFSET_PX:
+            note = f"{path.name}: its corners lie up to {pixels:.2g} of its pixels from those of the scene; this offset is ignored"
+            return replace(with_companion, notes=(*with_companion.notes, note))
     elif scene_grid is not companion_grid:
         owner = "the companion image" if companion_grid is None else "the scene"
         note = f"{path.name}: aligned with the scene by its shape, because {owner} has no georeference"

@@ -135,7 +135,10 @@ def test_a_finer_companion_image(scene_file, tmp_path):
     scene = open_scene(scene_file, companion=tmp_path / "rgb.tif")
     assert scene.companion_factor == 4
     np.testing.assert_array_equal(scene.companion[:, :, :], image.transpose(1, 2, 0))
-    assert not any("by its shape" in note for note in scene.notes)
+    (note,) = [note for note in scene.notes if note.startswith("rgb.tif")]
+    assert note == "rgb.tif: its corners lie up to 0.2 of its pixels from those of the scene; this offset is ignored"
+    write(tmp_path / "exact.tif", image, Affine(1, 0, 500000, 0, -1, 4000000))
+    assert not any("exact.tif" in note for note in open_scene(scene_file, companion=tmp_path / "exact.tif").notes)
 
 
 @pytest.mark.parametrize(
