@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_value
+from hsifeat.scenes.scene_checks import check_type
 from hsifeat.types import as_int
 
 EditKind = Literal["pixel", "brush", "polygon", "segment", "import", "check", "join"]
@@ -129,9 +130,10 @@ def check_edit(edit: LabelEdit, shape: tuple[int, int]) -> None:
     Raises
     ------
     SceneError
-        If the edit has an unknown kind or no pixels. If its pixels and classes are not integer arrays of one length, without a
+        If `edit` is no `LabelEdit`. If it has an unknown kind or no pixels. If its pixels and classes are not integer arrays of one length, without a
         mask. If its pixels are not ascending, or lie outside of the scene.
     """
+    check_type(edit, LabelEdit, "an edit is a LabelEdit")
     if edit.kind not in get_args(EditKind):
         raise SceneError(
             f"the kind of an edit is one of {', '.join(get_args(EditKind))}; found {format_value(edit.kind)}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from hsifeat.errors import SceneError
 from hsifeat.files import cache_folder
+from hsifeat.types import as_int
 
 _VERSION = 1
 # Maximum time to wait for the write lock, in seconds. A process holds the lock only while it writes one entry.
@@ -144,7 +145,7 @@ class LabelFile:
 
     def execute(self, query: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         """Run an SQL statement. Statements that write must run inside a `transaction`."""
-        return self._connection.execute(query, values)
+        return self._connection.execute(query, _without_numpy_integers(values))
 
     def append(self, table: str, *values: Any) -> int:
         """Append a row to a table, and return the row number. Call this method inside a `transaction`.
@@ -154,7 +155,7 @@ class LabelFile:
         """
         query = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = ?"
         number = int(self.execute(query, (table,)).fetchone()[0])
-        row = (number, *values)
+        row = (number, *_without_numpy_integers(values))
         checksum = row_checksum(table, row)
         self.execute(_INSERT[table], (*row, checksum))
         # SQLite converts values to the types of the columns, such as True to 1. The file would then count as damaged.
@@ -230,6 +231,11 @@ class LabelFile:
 def row_checksum(table: str, values: tuple[Any, ...]) -> int:
     """Return the CRC-32 of a table name and of the `values` of a row; `values` does not contain the checksum."""
     return zlib.crc32(repr((table, values)).encode("utf-8", "surrogateescape"))
+
+
+def _without_numpy_integers(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Convert the integers of NumPy to int. SQLite takes a NumPy scalar as its bytes, which equal no number."""
+    return tuple(value if (number := as_int(value)) is None else number for value in values)
 
 
 def _statements() -> list[str]:

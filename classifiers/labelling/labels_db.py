@@ -19,19 +19,13 @@ from classifiers.labelling.class_log import IMPORT, classes_of_undone_imports, e
 from classifiers.labelling.class_maps import ClassMaps
 from classifiers.labelling.edit_log import EditKind, LabelEdit, check_edit, decode_edits, paint_edits
 from classifiers.labelling.label_file import LabelFile, labels_path
-from classifiers.labelling.label_set import (
-    LabelClass,
-    LabelSet,
-    check_class,
-    check_shape,
-    check_text,
-    new_class,
-)
+from classifiers.labelling.label_set import LabelClass, LabelSet, check_class, check_shape, check_text, new_class
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_value
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
-from hsifeat.types import as_int
+from hsifeat.scenes.scene_checks import check_type
+from hsifeat.types import as_int, check_integers
 
 
 class LabelDatabase:
@@ -221,6 +215,7 @@ class LabelDatabase:
         """
         with self._file.transaction():
             self._editable(set_id, person)
+            check_type(entry, LabelClass, "a class is a LabelClass")
             unused = self._unused(set_id)
             others = self._others(set_id, unused)
             numbers = [other.number for other in others if other.number not in unused]
@@ -316,6 +311,7 @@ class LabelDatabase:
         """
         with self._file.lock:
             label_set = self.label_set(set_id)
+            set_id = label_set.id
             version, classes = self._maps.get(set_id, (0, np.zeros(label_set.shape, np.uint16)))
             entries = self._file.select("SELECT * FROM log WHERE set_id = ? AND id > ? ORDER BY id", set_id, version)
             if entries:
@@ -342,6 +338,7 @@ class LabelDatabase:
 
         Undone edits are ignored, even if they were undone after `version`.
         """
+        check_integers(0, version=version)
         classes = np.zeros(self.label_set(set_id).shape, np.uint16)
         query = "SELECT * FROM active WHERE set_id = ? AND id <= ? ORDER BY id"
         paint_edits(classes, self._decode(set_id, self._file.select(query, set_id, version)))

@@ -1,5 +1,6 @@
 """The label database: edits, undo, several people and processes, kills, and damage."""
 
+import inspect
 import signal
 import sqlite3
 import subprocess
@@ -15,7 +16,7 @@ from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.label_file import labels_path
 from classifiers.labelling.label_set import LabelClass
 from classifiers.labelling.labels_db import LabelDatabase
-from hsifeat.errors import SceneError
+from hsifeat.errors import HsifeatError, SceneError
 
 SHAPE = (6, 7)
 
@@ -32,6 +33,10 @@ def open_shared(database, classes=3):
     for number in range(1, classes + 1):
         database.add_class(shared.id, "ada", f"class {number}")
     return shared.id
+
+
+def method_parameters(method):
+    return inspect.signature(method).parameters if inspect.isfunction(method) else {}
 
 
 def pixel(at, number):
@@ -250,6 +255,59 @@ def test_a_repeated_request_changes_nothing(database):
     assert database.class_map(set_id)[1].ravel()[6] == 1
 
 
+CALLS = [
+    ("label_set",),
+    ("add_class", "ada", "oak"),
+    ("change_class", "ada", LabelClass(4, "elm", "#00ff00", "e")),
+    ("paint", "ada", pixel(3, 1)),
+    ("paint", "bo", pixel(9, 4)),
+    ("undo", "bo"),
+    ("undo", "ada"),
+    ("redo", "ada"),
+    ("classes",),
+    ("version",),
+    ("versions",),
+    ("edits", "pixel"),
+    ("class_map",),
+    ("labels",),
+    ("class_map_at", 4),
+    ("class_map_at", 6),
+]
+
+
+def results_of_each_method(path, convert):
+    """Call all methods with the number of a set, and return the results and the log; `convert` converts the numbers."""
+    results = []
+    with LabelDatabase(path) as database:
+        set_id = convert(open_shared(database))
+        for name, *values in CALLS:
+            converted = [convert(value) if isinstance(value, int) else value for value in values]
+            request = {"request": str(len(results))} if name in {"paint", "undo", "redo"} else {}
+            results.append(getattr(database, name)(set_id, *converted, **request))
+    with sqlite3.connect(path) as plain:
+        results += plain.execute("SELECT set_id, person, action, target, kind, pixels, classes FROM log").fetchall()
+        results += plain.execute("SELECT * FROM requests").fetchall()
+    plain.close()
+    return results
+
+
+@pytest.mark.parametrize("convert", [np.int64, np.uint8, np.array])
+def test_a_set_number_of_numpy_gives_what_the_int_gives(tmp_path, convert):
+    """SQLite took a number of NumPy as its bytes: an empty class map, no classes, and nothing to undo."""
+    methods = {name for name, method in vars(LabelDatabase).items() if "set_id" in method_parameters(method)}
+    assert {name for name in methods if name[0] != "_"} == {name for name, *_ in CALLS}
+    expected = results_of_each_method(tmp_path / "int.sqlite", int)
+    assert [classes.sum() for classes in expected[14:16]] == [0, 1]
+    assert repr(results_of_each_method(tmp_path / "numpy.sqlite", convert)) == repr(expected)
+
+
+@pytest.mark.parametrize("version", ["3", 2.5, None, True, -1])
+def test_the_version_of_a_class_map_is_a_number(database, version):
+    """Every number is less than a text in SQLite, so that "3" was the last version."""
+    with pytest.raises(HsifeatError, match="version is an integer from 0"):
+        database.class_map_at(open_shared(database), version)
+
+
 def test_damage_and_foreign_files_are_reported(tmp_path, database):
     set_id = open_shared(database)
     database.paint(set_id, "ada", pixel(3, 1))
@@ -315,6 +373,8 @@ def test_an_edit_of_other_values_than_indices_and_a_class_number_is_refused(pixe
         (lambda db, set_id: db.add_class(set_id, "ada", "elm", colour=7), "the colour of a class must be a text"),
         (lambda db, set_id: db.add_class(set_id, "ada", "elm", key=7), "the key of a class must be a text"),
         (lambda db, set_id: db.paint(str(set_id), "ada", pixel(3, 1)), "LabelSet.id; found '1'"),
+        (lambda db, set_id: db.paint(set_id, "ada", 5), "an edit is a LabelEdit; found int"),
+        (lambda db, set_id: db.change_class(set_id, "ada", "elm"), "a class is a LabelClass; found str"),
     ],
 )
 def test_a_value_that_the_file_can_not_hold_is_refused_and_the_file_opens_again(database, change, message):
