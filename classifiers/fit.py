@@ -110,7 +110,7 @@ def fit_model(
         params = None
     options: dict[str, Any] = {"head": head, "inputs": inputs, "split": split, "params": params, "tune": tune}
     seed = FitConfig(seed=seed, **options).seed
-    named = plane_names(planes)
+    planes = plane_names(planes)
     check_listener(listen)
     params = dict(params or {})
     unfitted = make_head(head, **params)  # reports wrong parameters before anything is read
@@ -152,7 +152,7 @@ def fit_model(
     )
     if suited and (remark := suited_remark(head, scenes.first, other_scenes=other_scenes)):
         listen(Note(remark))
-    elif named and not input_set.uses_planes:
+    elif planes and not input_set.uses_planes:
         listen(Note(f"`planes` has no effect: {input_set} has no planes of a model"))
     evaluator = Evaluator(scenes, table, head, seed, params, tune, listen, smoothing)
     evaluation = disjoint_evaluation = None

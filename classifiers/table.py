@@ -25,6 +25,7 @@ from classifiers.splits import SplitCV, parse_split
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes
+from hsifeat.features.selection import plane_names
 from hsifeat.features.stack import StoreLike
 from hsifeat.formatting import format_value
 from hsifeat.runtime.events import Listener, check_listener, silent
@@ -170,6 +171,7 @@ class PixelTable:
         """
         check_switches(sample=sample, spectra=spectra)
         check_listener(listen)
+        context, planes = plane_names(context), plane_names(planes)
         scenes = open_scenes(store)
         uses_planes = any(
             features.select(selection, context=kind)

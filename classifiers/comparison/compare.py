@@ -159,7 +159,7 @@ def compare(
     """
     check_executor(executor, listen)
     _check_report_options(jobs, out, baseline, command)
-    named = plane_names(planes)
+    planes = plane_names(planes)
     given = _checked(curve, heads=heads, splits=splits, seeds=seeds, inputs=inputs, distances=distances, sweep=sweep)
     heads, splits, inputs, seeds = given.heads, given.splits, given.inputs, given.seeds
     earlier = None if baseline is None else Baseline.read(Path(baseline))
@@ -189,7 +189,7 @@ def compare(
         trainable = trainable_heads(plan.heads, plan.params, make_draws(), truth, listen)
         params = {name: values for name, values in plan.params.items() if name in trainable}
         plan = plan_entries(first, trainable, inputs, params or None, planes, splits)
-    if named and not plan.uses_planes:
+    if planes and not plan.uses_planes:
         listen(
             Note(f"`planes` has no effect: {list_some(sorted(map(str, plan.input_sets)))} have no planes of a model")
         )
@@ -205,7 +205,7 @@ def compare(
         inputs=plan.inputs,
         reduction=fitted_on,
         labels=labels,
-        planes=named or None,
+        planes=planes or None,
         params=plan.params or None,
         curve=given.curve,
         distances=given.distances,

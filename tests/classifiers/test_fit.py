@@ -39,6 +39,11 @@ def test_each_head_gets_the_input_set_that_suits_it(opened, head, store, groups)
     model.match_store(opened[store])
 
 
+def test_an_iterator_of_planes_is_a_list_of_planes(opened):
+    model = fit_model(opened["small"], "lda", planes=(plane for plane in ("t0/mid_block",)))
+    assert [str(group) for group in model.layout if group.kind == "plane"] == ["t0/mid_block"]
+
+
 @pytest.mark.parametrize("split", ["random:0.1", "far:9+8:0.2"])
 def test_a_fit_scores_by_distance_and_without_leakage(opened, split):
     features = opened["small"]

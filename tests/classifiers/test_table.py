@@ -41,6 +41,15 @@ def test_selecting_column_groups(store_path):
     np.testing.assert_array_equal(planes.X, table.X[:, start:])
 
 
+def test_an_iterator_of_planes_gives_the_columns_of_the_list(store_path, scene, tmp_path):
+    """The iterator was used up before the columns were chosen, so that the table had spectra only."""
+    hsifeat.extract(scene, backbone="context", layers=["mean-3", "mean-5"], out=tmp_path / "context.zarr")
+    stores, context = [store_path, tmp_path / "context.zarr"], iter(["*/mean-5"])
+    table = PixelTable.from_store(stores, planes=iter(["t0/mid_block", "t300/up_blocks.2"]), context=context)
+    layers = [(group.kind, group.layer) for group in table.layout]
+    assert layers == [("spectra", None), ("context", "mean-5"), ("plane", "mid_block"), ("plane", "up_blocks.2")]
+
+
 def test_labels_of_another_shape_and_empty_tables_are_refused(store_path):
     with pytest.raises(SceneError, match="labels 'x' have 3 x 3 pixels, but the scene small has 75 x 53"):
         PixelTable.from_store(store_path, labels=Labels("x", np.ones((3, 3), int)))

@@ -39,7 +39,7 @@ def first_comparison(store_path, tmp_path_factory):
 
 
 def test_every_entry_split_and_seed_is_run(store_path, tmp_path):
-    options = {"splits": SPLITS[1:], "seeds": 1, "planes": ["t0/mid_block"], "out": tmp_path, "sweep": False}
+    options = {"splits": SPLITS[1:], "seeds": 1, "planes": iter(["t0/mid_block"]), "out": tmp_path, "sweep": False}
     comparison = compare(store_path, heads=["lda", "film"], params={"film": CHEAP["film"]}, **options)
     runs = {(str(r.entry), r.split, r.seed) for r in comparison.runs}
     entries = {"lda on spectra", "lda on spectra+window", "lda on planes of small", "lda on spectra+planes of small",
