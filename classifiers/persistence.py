@@ -148,8 +148,7 @@ def load_saved_head(folder: str | Path) -> tuple[Head, dict[str, Any], str]:
     HeadError
         As `load_head`.
     """
-    if not isinstance(folder, str | Path):
-        raise HeadError(f"a model is named by its folder; found {folder!r}")
+    check_path("the folder of a model", folder)
     folder = Path(folder)
     with suppress(OSError):  # In a read-only folder, no replacement can have been interrupted.
         _recover(folder)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import operator
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from hsifeat.errors import HsifeatError, SceneError, StoreError
@@ -221,8 +221,8 @@ def as_integers(name: str, values: object) -> tuple[int, ...]:
 
 
 def check_path(name: str, value: object) -> None:
-    """Raise `HsifeatError` unless a value is a path. The message starts with `name`."""
-    if not isinstance(value, str | Path):
+    """Raise `HsifeatError` unless a value is a path as text or an `os.PathLike` of one. The message starts with `name`."""
+    if not isinstance(os.fspath(value) if isinstance(value, os.PathLike) else value, str):
         raise HsifeatError(f"{name} is a path; found {value!r:.60}")
 
 

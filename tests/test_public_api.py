@@ -125,7 +125,7 @@ def test_an_empty_list_of_stores_is_not_the_last_store(use, store_path):
     [
         (hsifeat.open_features, 5, "a store is a path, an address, a name or the start of a key; found 5"),
         (hsifeat.open_features, "x" * 300, r"^x{60}… can't be looked up: File name too long"),
-        (hsifeat.load_model, None, "a model is named by its folder; found None"),
+        (hsifeat.load_model, None, "the folder of a model is a path; found None"),
         (classifiers.parse_split, 5, "a split is a text such as .*; found 5"),
         *((hsifeat.make_head, value, f"no head is named {re.escape(repr(value))}; ") for value in (5, None, ["lda"])),
         (classifiers.parse_smoothing, 5, "smoothing is a text such as guided:4, or none; found 5"),

@@ -13,10 +13,8 @@ from classifiers.labelling.quick_map import QuickMapper
 from classifiers.labelling.scene_columns import SceneColumns
 from classifiers.labelling.score import LabelScore, wilson_interval
 from classifiers.metrics import score_predictions
-from hsifeat.errors import HeadError
-from hsifeat.formatting import format_value
 from hsifeat.scenes.scene_checks import check_mask
-from hsifeat.types import as_int
+from hsifeat.types import check_integers
 
 _DRAWS_AT_ONCE = 4096
 
@@ -47,7 +45,7 @@ def draw_check_places(
 
     Raises
     ------
-    HeadError
+    HsifeatError
         If `count` or `seed` is not a whole number from 0.
     SceneError
         If `among` is not a bool array of the shape of the scene.
@@ -59,10 +57,7 @@ def draw_check_places(
     >>> draw_check_places(open_scene_columns(hsifeat.open_features("fields.zarr")), 2).shape
     (2, 2)
     """
-    for name, number in (("count", count), ("seed", seed)):
-        whole = as_int(number)
-        if whole is None or whole < 0:
-            raise HeadError(f"{name} is a whole number from 0; found {format_value(number)}")
+    check_integers(0, count=count, seed=seed)
     if among is not None:
         check_mask(among, columns.shape, "among")
     pixels = np.flatnonzero(columns.mask if among is None else columns.mask & among)

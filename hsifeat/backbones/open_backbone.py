@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -106,8 +107,8 @@ def open_source(
     for value in (class_label, seed, any_label, prompt, upsample):
         if isinstance(value, np.ndarray):
             raise BackboneError(f"the options of a backbone are single values; found {format_value(value)}")
-    name = str(source)
-    if isinstance(source, Path) and name in registered_entries(GROUP):
+    name = os.fspath(source)
+    if not isinstance(source, str) and name in registered_entries(GROUP):
         name = f"./{name}"
     options = BackboneOptions(
         class_label=_parse_label(class_label), seed=seed, any_label=any_label, prompt=prompt, upsample=upsample

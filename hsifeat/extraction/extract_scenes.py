@@ -356,4 +356,4 @@ def _scene_error(error: Exception) -> HsifeatError:
 
 
 def _opener(scene: Scene | str | Path) -> Callable[[], Scene]:
-    return lambda: scene if isinstance(scene, Scene) else open_scene(scene)
+    return lambda: scene if isinstance(scene, Scene) else open_scene(scene if isinstance(scene, str) else Path(scene))

@@ -12,10 +12,9 @@ from hsifeat.features.export_table import ExportTable, TableBlock
 from hsifeat.features.export_writers import writer_for
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.stack import StoreLike, open_stack
-from hsifeat.formatting import format_value
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, check_listener, silent
 from hsifeat.scenes import Labels
-from hsifeat.types import check_switches
+from hsifeat.types import check_path, check_switches
 
 
 def export_features(
@@ -68,7 +67,9 @@ def export_features(
     ------
     StoreError
         If the suffix is not supported, or the folder of `out` does not exist. If a plane or label map does not exist. If no
-        pixel is selected. If the table is too large for a ``.mat`` file. If an option has another type than listed above.
+        pixel is selected. If the table is too large for a ``.mat`` file.
+    HsifeatError
+        If an option has another type than listed above.
 
     Examples
     --------
@@ -79,8 +80,7 @@ def export_features(
     """
     check_listener(listen)
     check_switches(all_pixels=all_pixels, spectra=spectra)
-    if not isinstance(out, str | Path):
-        raise StoreError(f"a table is written to a path, such as table.npy; found {format_value(out)}")
+    check_path("the file of a table", out)
     path = Path(out)
     writer = writer_for(path)
     features = open_stack(stores)

@@ -19,7 +19,7 @@ _PROCESS_BYTES = 600_000_000
 
 
 @contextmanager
-def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = silent) -> Iterator[Executor]:
+def local_executor(workers: int | None, task_bytes: float, *, listen: Listener = silent) -> Iterator[Executor]:
     """Open an executor on this machine for a ``with`` block.
 
     At the end of the block, worker processes finish their tasks and stop. After an error or Ctrl-C, they stop at once.
@@ -29,8 +29,8 @@ def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = s
     workers : int or None
         Number of tasks that run in parallel. If 1, tasks run in this process. If None, there are as many workers as cores
         and memory allow.
-    task_bytes : int
-        Maximum memory of a task, in bytes.
+    task_bytes : int or float
+        Maximum memory of a task, in bytes; a whole number, such as 4e9.
     listen : callable
         Receives a note if there are several workers, or if the memory may be too small for a single worker.
 
@@ -59,8 +59,9 @@ def local_executor(workers: int | None, task_bytes: int, *, listen: Listener = s
     """
     check_listener(listen)
     check_integers(1, workers=1 if workers is None else workers)
-    check_integers(0, task_bytes=task_bytes)
-    worker_bytes = task_bytes + _PROCESS_BYTES
+    is_whole = isinstance(task_bytes, float) and task_bytes.is_integer()
+    check_integers(0, task_bytes=int(task_bytes) if is_whole else task_bytes)
+    worker_bytes = int(task_bytes) + _PROCESS_BYTES
     memory = available_bytes()
     maximum = max(1, memory // worker_bytes)
     if workers is None:

@@ -70,6 +70,16 @@ def new_path(suffix=""):
     return Path(f"new-{next(_numbers)}{suffix}")
 
 
+class OtherPath:
+    """A path that is no `pathlib.Path`, such as `os.DirEntry`."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return str(self.path)
+
+
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wrong")
@@ -189,6 +199,17 @@ def test_each_public_function_is_called(calls):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_type_is_an_error_of_hsifeat(calls, name):
     assert not bare_errors(*calls[name], skip=OBJECTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"), [("export_labels", "path"), ("save_head", "folder"), ("write_scene_map", "out")]
+)
+def test_a_path_of_another_class_is_a_path(calls, name, parameter):
+    function, make_arguments = calls[name]
+    arguments = make_arguments()
+    path = arguments[parameter]
+    function(**arguments | {parameter: OtherPath(path)})
+    assert path.exists()
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - CHECKED_LATER))

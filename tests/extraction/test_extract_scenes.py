@@ -1,5 +1,6 @@
 """Many scenes in one call: a store each, and no failed scene ends the others."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -142,6 +143,14 @@ def test_stores_with_one_name_are_refused(tmp_path):
     with pytest.raises(HsifeatError, match="two scenes have the name 'a'"):
         extract_scenes(["x/a.mat", "y/a.npy"], **OPTIONS)
     assert scene_name("data/my scene (1).mat") == "my-scene-1"
+
+
+def test_files_of_a_folder_are_scenes(tmp_path):
+    """The items of `os.scandir` are paths, but neither texts nor `pathlib.Path`."""
+    np.save(tmp_path / "a.npy", small_cube(rows=24, cols=20))
+    with os.scandir(tmp_path) as entries:
+        (outcome,) = extract_scenes(list(entries), **OPTIONS, out=tmp_path / "stores")
+    assert (outcome.name, outcome.error) == ("a", None)
 
 
 def test_a_list_of_files_is_one_scene(tmp_path, cli):

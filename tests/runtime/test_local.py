@@ -1,5 +1,6 @@
 """Workers on this machine: none outlives the process that started it, and they fit into memory and cores."""
 
+import math
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hsifeat.errors import HsifeatError
@@ -90,7 +92,7 @@ def test_workers_fit_into_memory_and_cores(monkeypatch):
     monkeypatch.setattr(local, "available_cores", lambda: 8)
     monkeypatch.setattr(local, "available_bytes", lambda: 5_000_000_000)
     assert workers_of(None, 0) == 8
-    assert workers_of(None, 400_000_000) == 5
+    assert workers_of(None, 400_000_000) == workers_of(None, 4e8) == workers_of(None, np.float64(4e8)) == 5
     assert workers_of(None, 10**12) == 1
     notes = []
     assert workers_of(1, 10**12, notes.append) == 1
@@ -100,5 +102,10 @@ def test_workers_fit_into_memory_and_cores(monkeypatch):
     assert workers_of(3, 400_000_000) == 3
     with pytest.raises(HsifeatError, match=r"6 workers take about 6.0 GB, and 5.0 GB .*: take at most 5$"):
         workers_of(6, 400_000_000)
+    with pytest.raises(HsifeatError, match=r"6 workers take .*: take at most 5$"):
+        workers_of(6, 4e8)
     with pytest.raises(HsifeatError, match="workers is an integer from 1; found 0"):
         workers_of(0, 0)
+    for size in (0.5, -1.0, math.nan, math.inf, True):
+        with pytest.raises(HsifeatError, match="task_bytes is an integer from 0; found"):
+            workers_of(1, size)

@@ -11,7 +11,7 @@ from classifiers.labelling.check_sample import draw_check_places, score_check
 from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.labels_db import LabelDatabase
 from classifiers.labelling.quick_map import QuickMapper
-from hsifeat.errors import HeadError
+from hsifeat.errors import HsifeatError
 
 
 def test_every_pixel_is_as_likely(columns):
@@ -24,7 +24,7 @@ def test_every_pixel_is_as_likely(columns):
     area[3, :4] = True
     assert sorted(map(tuple, draw_check_places(columns, 9, among=area).tolist())) == [(3, col) for col in range(4)]
     for wrong in ({"count": -1}, {"count": "5"}, {"count": 5, "seed": "a"}):
-        with pytest.raises(HeadError, match="is a whole number from 0; found"):
+        with pytest.raises(HsifeatError, match="is an integer from 0; found"):
             draw_check_places(columns, **wrong)
     assert sorted(map(tuple, draw_check_places(columns, 10**6).tolist())) == list(np.ndindex(75, 53))
 
