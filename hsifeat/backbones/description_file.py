@@ -63,14 +63,13 @@ class DescriptionFile:
         plugin : str
             Name of the function that opens the backbone.
         argument : str
-            Argument of the function: a path, or another text.
+            Argument of the function: an absolute path, or another text.
         options : mapping of str to object
             Options of the function, as JSON values.
         files : iterable of Path
             Files and folders that determine the backbone. A path that does not exist is allowed: if a file is created
             there later, the description is out of date.
         """
-        argument = str(Path(argument).absolute()) if Path(argument).exists() else argument
         names = json.dumps([plugin, argument, dict(options), str(_MODULES)], sort_keys=True)
         paths = tuple(file.absolute() for file in files)
         return cls(

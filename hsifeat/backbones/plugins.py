@@ -158,6 +158,24 @@ def existing_path(source: str) -> Path | None:
         raise BackboneError(f"{path} can't be looked up: {error.strerror}") from error
 
 
+def absolute_source(source: str | Path) -> str:
+    """Return a source of a backbone, in which the path of an existing file or folder is absolute.
+
+    A name, such as that of a plugin or of a model on a hub, stays as it is.
+
+    Examples
+    --------
+    >>> absolute_source("untrained:natural32")
+    'untrained:natural32'
+    """
+    if isinstance(source, Path):
+        return str(source.absolute())
+    prefix, colon, path = ("", "", source) if existing_path(source) else source.rpartition(":")
+    if not path or path in registered_entries(GROUP) or existing_path(path) is None:
+        return source
+    return f"{prefix}{colon}{Path(path).absolute()}"
+
+
 def call_plugin(plugin: BackbonePlugin, argument: str, options: BackboneOptions, name: str) -> FeatureSource | Redirect:
     """Call the function of a plugin, and return the backbone that it opens, or a `Redirect` to another source.
 

@@ -16,7 +16,7 @@ from hsifeat.backbones.description_file import DescriptionFile
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.open_backbone import open_source
 from hsifeat.backbones.options import BackboneOptions
-from hsifeat.backbones.plugins import BackbonePlugin, Redirect, accepted_options, call_plugin
+from hsifeat.backbones.plugins import BackbonePlugin, Redirect, absolute_source, accepted_options, call_plugin
 from hsifeat.backbones.protocol import Backbone, FeatureSource
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.errors import BackboneError
@@ -174,6 +174,7 @@ def _recall_plugin(
 ) -> FeatureSource | Redirect:
     if plugin.files is None:
         return call_plugin(plugin, argument, options, name)
+    argument = absolute_source(argument)  # the network may be opened in another working directory
     file = DescriptionFile.find(
         f"{plugin.open.__module__}.{plugin.open.__qualname__}",
         argument,

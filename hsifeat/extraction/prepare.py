@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hsifeat.backbones.options import UNTRAINED
-from hsifeat.backbones.plugins import check_backbone
+from hsifeat.backbones.plugins import absolute_source, check_backbone
 from hsifeat.backbones.protocol import FeatureSource
 from hsifeat.backbones.recall import recall_source
 from hsifeat.context.backbone import ContextBackbone
@@ -80,6 +80,8 @@ def prepare(
     backbone: Any = _backbone(config) if source is None else source
     _check_weights(backbone, config, listen)
     scene = _matched_scene(scene, backbone, config)
+    if isinstance(config.backbone, str | Path):  # workers open it again, maybe in another working directory
+        config = config.with_values(backbone=absolute_source(config.backbone))
     if isinstance(backbone, ContextBackbone):
         prepared = prepare_context(scene, backbone, config, device=device)
     else:

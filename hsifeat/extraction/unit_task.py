@@ -34,7 +34,7 @@ class BackboneBuilder:
     Attributes
     ----------
     options : tuple of (str, object)
-        Arguments of `open_source`. Paths are absolute, because a worker may have another working folder.
+        Arguments of `open_source`. The path of a file or folder is absolute, because a worker may have another working folder.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     digest : str
@@ -60,11 +60,9 @@ class BackboneBuilder:
             raise HsifeatError("an executor opens the backbone in each of its workers: name it by a path or a name")
         if job.config.companion:
             raise HsifeatError("a store does not hold the companion image: extract from it without an executor")
-        options = backbone_options(job.config)
-        prefix, colon, path = str(options["source"]).rpartition(":")
-        options["source"] = f"{prefix}{colon}{Path(path).absolute() if Path(path).exists() else path}"
         identity = json.dumps(job.recipe.canonical()["backbone"], sort_keys=True)
-        return cls(tuple(sorted(options.items())), job.device, hashlib.sha256(identity.encode()).hexdigest())
+        options = sorted(backbone_options(job.config).items())
+        return cls(tuple(options), job.device, hashlib.sha256(identity.encode()).hexdigest())
 
 
 @dataclass(frozen=True)

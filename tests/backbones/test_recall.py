@@ -1,6 +1,7 @@
 """Recalled backbones: a finished store needs no network, and changed weights are noticed before and while a network opens."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from hsifeat.errors import BackboneError, RecipeMismatchError
 from hsifeat.extraction.run import run
 from hsifeat.projection import fit_projection
 from tests.helpers.backbone_kinds import nudge
+from tests.helpers.executors import InThisProcess
 from tests.helpers.extraction import prepare
 
 OPTIONS = {"timesteps": [0], "layers": ["mid_block"], "tile": 32, "halo": 8}
@@ -81,6 +83,23 @@ def test_a_description_serves_relative_and_absolute_paths_from_any_folder(scene,
     assert first.key == second.key
     (plane,) = first.planes
     assert (first.plane(plane.id)[:] == second.plane(plane.id)[:]).all()
+
+
+@pytest.mark.parametrize("executor", [None, InThisProcess()], ids=["here", "workers"])
+@pytest.mark.parametrize("source", ["./model", "untrained:model", Path("natural32")], ids=str)
+def test_a_job_runs_in_another_working_directory(scene, model, tmp_path, monkeypatch, source, executor):
+    folder = shutil.copytree(model, tmp_path / "natural32") if isinstance(source, Path) else model
+    monkeypatch.chdir(tmp_path)
+    jobs = [prepare(scene, backbone=source, out=tmp_path / "0.zarr", **OPTIONS)]
+    keep_description(jobs[0].extractor.source)
+    jobs.append(prepare(scene, backbone=source, out=tmp_path / "1.zarr", **OPTIONS))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    stores = [run(job, executor=executor) for job in jobs]
+    prefix = "untrained:" if str(source).startswith("untrained:") else ""
+    expected = prepare(scene, backbone=f"{prefix}{folder}", **OPTIONS)
+    assert [store.key for store in stores] == [expected.recipe.key] * 2
+    assert {store.manifest.provenance["backbone_source"] for store in stores} == {f"{prefix}{folder}"}
 
 
 def test_a_description_does_not_hide_wrong_options(model):
