@@ -129,6 +129,9 @@ class NetworkBackbone(ABC):
         backbone. If the torch network runs different layers in different intervals of timesteps, it must have an attribute
         ``probe_timesteps``. This attribute lists the first timestep of each interval, in ascending order from 0.
         """
+        return self._find_taps()
+
+    def _find_taps(self) -> list[Tap]:
         import torch
 
         device = self.probe_device

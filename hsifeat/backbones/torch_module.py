@@ -156,7 +156,7 @@ class ModuleBackbone(NetworkBackbone):
             has a feature map whose side divides `probe_side`.
         """
         try:
-            taps = super().taps
+            taps = self._find_taps()
         except Exception as error:  # the user's module may raise anything
             raise_resource_error(error)
             side = self._side
