@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import zarr
 
 
+# Python refuses to convert thousands of digits.
+_MAX_DIGITS = len(str(LARGEST_CLASS))
+
+
 class LabelMaps:
     """The label maps of a store.
 
@@ -135,7 +139,7 @@ def _format_error(
 
 
 def _is_class(key: object) -> bool:
-    return isinstance(key, str) and key.isdecimal() and 1 <= int(key) <= LARGEST_CLASS
+    return isinstance(key, str) and len(key) <= _MAX_DIGITS and key.isdecimal() and 1 <= int(key) <= LARGEST_CLASS
 
 
 def _class_error(name: str, classes: NDArray[np.integer]) -> str:

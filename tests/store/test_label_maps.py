@@ -97,6 +97,7 @@ def test_texts_that_are_not_by_class_number_are_refused(store_path, tmp_path, at
         (np.eye(ROWS, COLS, dtype=np.uint64) * 2**31, {}, f"0 is unlabelled; found {2**31}: renumber"),
         (np.eye(ROWS, COLS, dtype=int), {"class_names": {"1": 5}}, "class_names .* must be texts by class number"),
         (np.eye(ROWS, COLS, dtype=int), {"class_names": {"0": "none"}}, "class_names .* must be texts by class number"),
+        (np.eye(ROWS, COLS, dtype=int), {"class_names": {"1" * 5000: "a"}}, "class_names .* must be texts by class number"),
         (np.eye(ROWS, COLS, dtype=int), {"note": np.int64(1)}, "must be JSON values"),
         (np.eye(ROWS, COLS, dtype=int), {"class_colours": {"1": "red"}}, "is text such as #1f77b4; found"),
     ],
