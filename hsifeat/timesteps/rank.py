@@ -232,6 +232,8 @@ def _select_timesteps(
             return planes.timesteps
         timesteps = range(0, schedule.timesteps, max(schedule.timesteps // _COMPARED, 1))
     unique = tuple(sorted(set(as_integers("timesteps", timesteps))))
+    if not unique:
+        raise HsifeatError("timesteps has no timestep to compare: name some, or leave it out")
     schedule.check(unique)
     if planes is not None and (missing := [t for t in unique if t not in planes.timesteps]):
         stored = ", ".join(map(str, planes.timesteps))

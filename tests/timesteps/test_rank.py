@@ -63,9 +63,9 @@ def test_all_timesteps_of_a_small_store_are_proposed_by_default(scene, store_pat
     ("options", "error", "message"),
     [
         pytest.param({"budget": 0}, HsifeatError, "40 timesteps are compared, so the budget is 1 to 40; found 0", id="zero"),
+        pytest.param({"timesteps": []}, HsifeatError, "timesteps has no timestep to compare", id="none"),
         pytest.param({"budget": 3, "timesteps": [0, 5]}, HsifeatError, "the budget is 1 to 2; found 3", id="many"),
         pytest.param({"timesteps": [0, 1000]}, HsifeatError, "timestep 1000 is out of range", id="range"),
-        pytest.param({"timesteps": []}, HsifeatError, "0 timesteps are compared", id="none"),
         pytest.param({"intervals": 0}, HsifeatError, "divided into 1 or more intervals; found 0", id="intervals"),
         pytest.param({"patch": 0}, HsifeatError, "at least 1 pixel; found 0", id="patch"),
         pytest.param({"patch": 60}, SceneError, "0 patches of 60 x 60 px with only valid pixels.*take smaller", id="large"),
