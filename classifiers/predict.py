@@ -23,7 +23,7 @@ from hsifeat.runtime.events import Listener, silent
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.executor_plugins import open_executor
 from hsifeat.scenes.maps import check_map_fits, check_map_path, write_map, write_probabilities
-from hsifeat.types import Window, check_path
+from hsifeat.types import Window, check_path, check_switches
 
 
 def predict_map(
@@ -195,6 +195,7 @@ def write_scene_map(
     >>> notes = write_scene_map(features, hsifeat.load_model("model"), Path("map.npy"))
     """
     check_path("a map", out)
+    check_switches(probabilities=probabilities)
     if not isinstance(model, Model):
         raise HeadError(f"a map file takes a fitted model, such as load_model(folder); found {format_value(model)}")
     out = Path(out)

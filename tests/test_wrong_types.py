@@ -1,6 +1,7 @@
-"""A value of a wrong type is an `HsifeatError` in every parameter of every public function, never a bare error of Python.
+"""A value of a wrong type is an `HsifeatError`, never a bare error of Python, in all functions of `hsifeat` and in `NAMES` of its methods.
 
-Whether a value is accepted is not checked here: a wrong value that is no error may be right for a parameter, such as None.
+One parameter at a time gets a wrong value. What is wrong only together with another option is not found here, and whether a value is
+accepted is not checked: a wrong value that is no error may be right for a parameter, such as None.
 """
 
 import inspect

@@ -26,7 +26,7 @@ def check_unmasked(**arrays: object) -> None:
     for name, values in arrays.items():
         if np.ma.is_masked(values):
             raise HeadError(
-                f"{name} has masked values, which heads do not leave out: leave out their rows in X and y, such as those where "
+                f"{name} has masked values, which heads do not leave out: leave their rows out of all arrays, such as those where "
                 f"np.ma.getmaskarray({name}) is True"
             )
 

@@ -13,7 +13,7 @@ from classifiers.labelling.quick_map import QuickMapper
 from classifiers.labelling.scene_columns import SceneColumns
 from classifiers.labelling.score import LabelScore, wilson_interval
 from classifiers.metrics import score_predictions
-from hsifeat.scenes.scene_checks import check_mask
+from hsifeat.scenes.scene_checks import check_mask, check_type
 from hsifeat.types import check_integers
 
 _DRAWS_AT_ONCE = 4096
@@ -48,7 +48,7 @@ def draw_check_places(
     HsifeatError
         If `count` or `seed` is not a whole number from 0.
     SceneError
-        If `among` is not a bool array of the shape of the scene.
+        If `columns` has another type. If `among` is not a bool array of the shape of the scene.
 
     Examples
     --------
@@ -57,6 +57,7 @@ def draw_check_places(
     >>> draw_check_places(open_scene_columns(hsifeat.open_features("fields.zarr")), 2).shape
     (2, 2)
     """
+    check_type(columns, SceneColumns, "the columns of a scene are those of open_scene_columns")
     check_integers(0, count=count, seed=seed)
     if among is not None:
         check_mask(among, columns.shape, "among")

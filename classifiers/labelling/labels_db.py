@@ -25,7 +25,7 @@ from hsifeat.formatting import format_value
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.scene_checks import check_type
-from hsifeat.types import as_int, check_integers
+from hsifeat.types import as_int, check_integers, check_switches
 
 
 class LabelDatabase:
@@ -188,6 +188,7 @@ class LabelDatabase:
         SceneError
             If the label set belongs to another person. If a value is invalid, or in use by another class.
         """
+        check_switches(imported=imported)
         with self._file.transaction():
             self._editable(set_id, person)
             unused = self._unused(set_id)

@@ -97,8 +97,10 @@ class QuickMapper:
         params: Mapping[str, Any] | None = None,
         smooth: str = DEFAULT_SMOOTHING,
     ) -> None:
-        if head not in quick_heads():
-            raise HeadError(f"maps while labelling need one of the heads {', '.join(quick_heads())}; found {head!r}")
+        if not isinstance(head, str) or head not in quick_heads():
+            raise HeadError(
+                f"maps while labelling need one of the heads {', '.join(quick_heads())}; found {format_value(head)}"
+            )
         self.columns = columns
         self.rule = parse_smoothing(smooth)
         if not isinstance(params, Mapping | None):
@@ -158,10 +160,13 @@ class QuickMapper:
         Raises
         ------
         HeadError
-            If there are fewer than two classes. If there are not more rows than classes.
+            If there are fewer than two classes. If there are not more rows than classes. If a value is masked or no integer.
+            If there is no row of this number.
         """
         check_unmasked(labels=labels)
-        rows = _row_numbers(rows)
+        rows, labels = _row_numbers(rows, len(self.columns.values)), np.asarray(labels)
+        if labels.shape != rows.shape or labels.dtype.kind not in "iu":
+            raise HeadError(f"labels are a whole number for each of the {len(rows)} rows; found {format_value(labels)}")
         name, params = self._head_options
         classes = len(set(labels.tolist()))
         if classes < 2:
@@ -248,7 +253,7 @@ class QuickMapper:
         `head` is a result of `fit` or `fit_rows`. `rows` is an (n,) integer array of row numbers. See `predict` for
         `check`.
         """
-        rows = _row_numbers(rows)
+        rows = _row_numbers(rows, len(self.columns.values))
         row, col = np.divmod(self.columns.pixels[rows], self.columns.shape[1])
         if isinstance(self.rule, GuidedSmoothing):
             side = 2 * self.rule.reach_px + 1
@@ -347,10 +352,12 @@ class QuickMapper:
         return made
 
 
-def _row_numbers(rows: object) -> NDArray[np.intp]:
-    """Return numbers of table rows as an (n,) intp array; raise `HeadError` if they are something else or masked."""
+def _row_numbers(rows: object, count: int) -> NDArray[np.intp]:
+    """Return numbers of `count` table rows as an (n,) intp array; raise `HeadError` if they are something else or masked."""
     check_unmasked(rows=rows)
     numbers = np.asarray(rows)
     if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
         raise HeadError(f"row numbers are a list of integers; found {format_value(rows)}")
+    if numbers.min(initial=0) < 0 or numbers.max(initial=0) >= count:
+        raise HeadError(f"rows have numbers from 0 to {count - 1}; found {numbers.min()} to {numbers.max()}")
     return numbers.astype(np.intp)

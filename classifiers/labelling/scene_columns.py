@@ -30,6 +30,7 @@ from classifiers.smoothing import SceneGuide
 from hsifeat.errors import HeadError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import single_stores
+from hsifeat.formatting import format_value
 from hsifeat.mapped_arrays import create_array
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, check_listener, silent
 from hsifeat.types import windows
@@ -166,9 +167,9 @@ def open_scene_columns(
     True
     """
     check_listener(listen)
-    if head not in quick_heads():
+    if not isinstance(head, str) or head not in quick_heads():
         raise HeadError(
-            f"maps while labelling need a head that fits at once: {', '.join(quick_heads())}; found {head!r}: for other heads, "
+            f"maps while labelling need a head that fits at once: {', '.join(quick_heads())}; found {format_value(head)}: for other heads, "
             "export the labels and run hsifeat fit"
         )
     input_set = suited_input(head, features) if inputs is None else InputSet.parse(str(inputs))

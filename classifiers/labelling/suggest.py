@@ -86,6 +86,8 @@ class Suggester:
     ------
     HeadError
         If the superpixels have another shape than the scene.
+    HsifeatError
+        If `seed` is not an integer from 0.
 
     Examples
     --------
@@ -106,6 +108,7 @@ class Suggester:
                 f"the superpixels have the shape {segments.numbers.shape}, but the scene has {rows} x {cols} pixels: open those of the "
                 "scene with open_segments(columns)"
             )
+        check_integers(0, seed=seed)
         self.mapper, self.segments = mapper, segments
         kept = np.arange(segments.count)
         if segments.count > _MAX_SEGMENTS:

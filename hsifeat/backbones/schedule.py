@@ -40,8 +40,8 @@ class NoiseSchedule:
     Raises
     ------
     BackboneError
-        If `alphas_cumprod` is not a one-dimensional array of non-increasing values within [0, 1]. If `prediction` is
-        unknown.
+        If `alphas_cumprod` is not a one-dimensional array of non-increasing values within [0, 1], or has masked values. If
+        `prediction` is unknown.
 
     Examples
     --------
@@ -54,8 +54,10 @@ class NoiseSchedule:
     prediction: str = "epsilon"
 
     def __post_init__(self) -> None:
+        if np.ma.is_masked(self.alphas_cumprod):
+            raise BackboneError("the cumulative products of alphas are a 1D array without masked values")
         try:
-            abar = np.array([] if np.ma.is_masked(self.alphas_cumprod) else self.alphas_cumprod, np.float32)
+            abar = np.array(self.alphas_cumprod, np.float32)
         except (TypeError, ValueError):
             abar = np.empty(0, np.float32)
         if abar.ndim != 1 or not len(abar) or not ((abar >= 0) & (abar <= 1)).all() or (np.diff(abar) > 0).any():

@@ -95,7 +95,7 @@ def convert_nodata(values: object, what: str) -> NoData:
 
 
 def check_mask(mask: object, shape: tuple[int, int], name: str) -> None:
-    """Raise `SceneError` if a mask of valid pixels is not a bool array of the shape of its scene.
+    """Raise `SceneError` if a mask of pixels, such as the valid ones, is not a bool array of the shape of its scene.
 
     Parameters
     ----------
@@ -104,13 +104,13 @@ def check_mask(mask: object, shape: tuple[int, int], name: str) -> None:
     shape : tuple of 2 ints
         Rows and columns of the scene.
     name : str
-        Name of the scene, for messages.
+        Name of the scene or of the mask, for messages.
     """
     if not isinstance(mask, np.ndarray) or isinstance(mask, np.ma.MaskedArray) or mask.dtype != bool:
         found = mask.dtype if isinstance(mask, np.ndarray) else type(mask).__name__
         raise SceneError(
-            f"{name}: the mask must be a bool array, which is True at valid pixels; found {found}: give `np.asarray(mask) != 0` "
-            "if it is 0 at invalid pixels only"
+            f"{name}: the mask must be a bool array, which is True at the pixels to use; found {found}: give "
+            "`np.asarray(mask) != 0` if it is 0 at all others"
         )
     if mask.shape != shape:
         raise SceneError(

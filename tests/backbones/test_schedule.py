@@ -48,6 +48,11 @@ def test_betas_are_a_row_of_numbers(betas):
         NoiseSchedule.from_betas(betas)
 
 
+def test_masked_products_are_refused():
+    with pytest.raises(BackboneError, match="the cumulative products of alphas are a 1D array without masked values"):
+        NoiseSchedule(np.ma.masked_equal([0.9, 0.5], 0.5))
+
+
 @pytest.mark.parametrize("t", [-1, 2, 0.5])
 def test_noise_of_a_timestep_that_the_schedule_lacks_is_refused(t):
     """Timestep -1 had the noise of the last one."""

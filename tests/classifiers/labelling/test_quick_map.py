@@ -238,6 +238,21 @@ def test_labels_of_another_shape_or_range_are_refused(columns, clicks):
                 call(labels)
 
 
+@pytest.mark.parametrize("rows", [[-1, 0, 1], [0, 1, 75 * 53], np.array([2**64 - 1, 0, 1], np.uint64)], ids=str)
+def test_rows_beyond_the_columns_are_refused(columns, clicks, rows):
+    """The row -1, of a pixel without features, was the last row."""
+    mapper = QuickMapper(columns)
+    for use in (lambda: mapper.fit_rows(rows, [1, 2, 2]), lambda: mapper.probabilities(mapper.fit(clicks), rows)):
+        with pytest.raises(HeadError, match="^rows have numbers from 0 to 3974; found"):
+            use()
+
+
+@pytest.mark.parametrize("labels", [5, [1, 2], [1.0, 2.0, 2.0], [[1, 2, 2]], ["a", "b", "b"], None], ids=str)
+def test_labels_of_rows_are_a_number_for_each(columns, labels):
+    with pytest.raises(HeadError, match="^labels are a whole number for each of the 3 rows; found"):
+        QuickMapper(columns).fit_rows(np.arange(3), labels)
+
+
 def test_too_few_labels_say_what_to_do(columns, clicks):
     mapper = QuickMapper(columns)
     with pytest.raises(HsifeatError, match="label a pixel of another class"):

@@ -11,7 +11,7 @@ from classifiers.labelling import suggest
 from classifiers.labelling.quick_map import QuickMapper
 from classifiers.labelling.segments import Segments, open_segments, segment_places
 from classifiers.labelling.suggest import Suggester
-from hsifeat.errors import HeadError
+from hsifeat.errors import HeadError, HsifeatError
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,11 @@ def test_without_labels_the_most_common_kind_of_ground_comes_first(columns):
     assert kind[places[0].row, places[0].col] == 0
     assert {kind[place.row, place.col] for place in places} == {0, 1, 2}
     assert places[0].uncertainty == 1
+
+
+def test_a_seed_that_only_large_scenes_use_is_checked_for_all(columns, suggester):
+    with pytest.raises(HsifeatError, match="seed is an integer from 0; found 'x'"):
+        Suggester(QuickMapper(columns), suggester.segments, seed="x")
 
 
 def test_a_sample_stands_for_many_superpixels(columns, clicks, suggester, monkeypatch):
