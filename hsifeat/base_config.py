@@ -6,6 +6,7 @@ reference page of the options are derived from this declaration.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast, get_args, get_origin
@@ -121,12 +122,20 @@ def _items(value: Any) -> tuple[Any, ...]:
         return ()
 
 
+def path_text(value: object) -> str:
+    """Return the text of a path."""
+    if not isinstance(value, str | os.PathLike):
+        raise expected_error("a path")
+    return os.fsdecode(value)
+
+
 # Field types for options. They accept NumPy numbers, lists and arrays, and store plain Python values.
 Whole = Annotated[int, BeforeValidator(whole_number)]
 Wholes = Annotated[tuple[int, ...], BeforeValidator(whole_numbers)]
 Pair = Annotated[tuple[int, int], BeforeValidator(pair)]
 Names = Annotated[tuple[str, ...], BeforeValidator(names)]
 RepeatableNames = Annotated[tuple[str, ...], BeforeValidator(repeatable_names)]
+PathText = Annotated[str, BeforeValidator(path_text)]
 WholeOrText = Annotated[int | str, BeforeValidator(whole_number_or_text)]
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.labelling.label_set import LARGEST_LABEL_CLASS
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_value
 from hsifeat.scenes.scene_checks import check_type
@@ -73,9 +74,9 @@ class LabelEdit:
                 f"the pixels of an edit are flat indices, row * cols + col, without a mask; found {format_value(pixels)}: give "
                 "np.flatnonzero(mask) for a bool mask"
             )
-        if (value := as_int(number)) is None or not 0 <= value <= np.iinfo(np.uint16).max:
+        if (value := as_int(number)) is None or not 0 <= value <= LARGEST_LABEL_CLASS:
             raise SceneError(
-                f"a class of labels is a number from 1 to 65535, and 0 erases; found {format_value(number)}"
+                f"a class of labels is a number from 1 to {LARGEST_LABEL_CLASS}, and 0 erases; found {format_value(number)}"
             )
         unique = np.unique(indices).astype(np.int64)
         return cls(kind, unique, np.full(len(unique), number, np.uint16))

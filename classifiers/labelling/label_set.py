@@ -14,8 +14,8 @@ from hsifeat.scenes.labels.classes import composed
 from hsifeat.scenes.scene_checks import check_type
 from hsifeat.types import as_int
 
-# Every map format can store class numbers up to this one.
-MAX_CLASS = 2**16 - 1
+# Largest number of a class while labelling. Every map format can store it, unlike `hsifeat.types.LARGEST_CLASS`.
+LARGEST_LABEL_CLASS = 2**16 - 1
 _MAX_LETTERS = 100
 _KEYS = "123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -118,8 +118,10 @@ def check_shape(shape: tuple[int, int]) -> tuple[int, int]:
 def check_number(number: int) -> int:
     """Return a class number as an int. Raise `SceneError` if it is not a whole number from 1 to 65535."""
     whole = as_int(number)
-    if whole is None or not 1 <= whole <= MAX_CLASS:
-        raise SceneError(f"class numbers are whole numbers from 1 to {MAX_CLASS}; found {format_value(number)}")
+    if whole is None or not 1 <= whole <= LARGEST_LABEL_CLASS:
+        raise SceneError(
+            f"class numbers are whole numbers from 1 to {LARGEST_LABEL_CLASS}; found {format_value(number)}"
+        )
     return whole
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.labelling.label_set import LARGEST_LABEL_CLASS
 from hsifeat.errors import HeadError
-
-_LARGEST_CLASS = 2**16 - 1
 
 
 def checked_labels(classes: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.integer]:
@@ -32,9 +31,9 @@ def checked_labels(classes: NDArray[np.integer], shape: tuple[int, int]) -> NDAr
             f"shape {classes.shape}"
         )
     lowest, highest = int(classes.min(initial=0)), int(classes.max(initial=0))
-    if lowest < 0 or highest > _LARGEST_CLASS:
+    if lowest < 0 or highest > LARGEST_LABEL_CLASS:
         raise HeadError(
-            f"classes have numbers from 1 to {_LARGEST_CLASS}, and 0 is unlabelled; found {lowest if lowest < 0 else highest}: "
+            f"classes have numbers from 1 to {LARGEST_LABEL_CLASS}, and 0 is unlabelled; found {lowest if lowest < 0 else highest}: "
             "renumber the classes"
         )
     return classes

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator
-
-from hsifeat.base_config import BaseConfig, Whole, expected_error, option
+from hsifeat.base_config import BaseConfig, PathText, Whole, option
 from hsifeat.extraction.config import StoredDtype
-
-
-def _path_text(value: object) -> str:
-    if not isinstance(value, str | Path):
-        raise expected_error("a path")
-    return str(value)
-
-
-_PathText = Annotated[str, BeforeValidator(_path_text)]
 
 
 class ImportConfig(BaseConfig):
@@ -45,7 +33,7 @@ class ImportConfig(BaseConfig):
         ),
     ] = None
     grid: Annotated[
-        _PathText | None,
+        PathText | None,
         option(
             "Raster with the CRS and transform of feature files that have none, such as the land mask of a TESSERA tile.",
             metavar="FILE",
@@ -53,7 +41,7 @@ class ImportConfig(BaseConfig):
         ),
     ] = None
     dequantise: Annotated[
-        _PathText | None,
+        PathText | None,
         option(
             "Restores values that are stored as integers: 'alphaearth', or a file of factors, as FILE or FILE:VARIABLE, with one "
             "factor per cell or per value.",

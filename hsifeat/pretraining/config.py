@@ -5,17 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
-
-from hsifeat.base_config import BaseConfig, Whole, Wholes, expected_error, option
+from hsifeat.base_config import BaseConfig, PathText, Whole, Wholes, option
 from hsifeat.presets import preset_options
 from hsifeat.pretraining.network_spec import Norm
-
-
-def _path_text(value: object) -> str:
-    if not isinstance(value, str | Path):
-        raise expected_error("a path")
-    return str(value)
 
 
 class PretrainingConfig(BaseConfig):
@@ -81,7 +73,7 @@ class PretrainingConfig(BaseConfig):
     ] = None
     seed: Annotated[Whole, option("Seed of the weights, patches, timesteps and noise.", ge=0, le=2**32 - 1)] = 0
     start: Annotated[
-        Annotated[str, BeforeValidator(_path_text)] | None,
+        PathText | None,
         option("Folder of a model of the same network that provides the initial weights.", metavar="FOLDER"),
     ] = None
     dtype: Annotated[
