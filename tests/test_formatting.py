@@ -92,7 +92,9 @@ def test_figures_that_two_threads_draw_have_their_own_settings():
     def draw(size):
         with literal_figure_text(**{"font.size": size}):
             meeting.wait()
-            return mpl.rcParams["font.size"], mpl.rcParams["text.parse_math"]
+            settings = mpl.rcParams["font.size"], mpl.rcParams["text.parse_math"]
+            meeting.wait()  # before the first block restores the settings
+            return settings
 
     assert run_together(lambda: draw(5), lambda: draw(7)) == [(5, False), (7, False)]
     assert dict(mpl.rcParams) == before

@@ -65,7 +65,9 @@ def test_cudnn_has_the_settings_of_one_block_at_a_time():
     def setting(deterministic):
         with cudnn_settings(deterministic=deterministic):
             meeting.wait()
-            return torch.backends.cudnn.deterministic, torch.backends.cudnn.enabled
+            flags = torch.backends.cudnn.deterministic, torch.backends.cudnn.enabled
+            meeting.wait()  # before the first block restores the settings
+            return flags
 
     assert run_together(lambda: setting(True), lambda: setting(False)) == [(True, True), (False, True)]
     assert torch.backends.cudnn.deterministic == before

@@ -1,16 +1,16 @@
-"""Extractions and rankings of several threads that share one backbone, whose class does not protect itself."""
+"""Extractions and rankings that share one backbone, whose class does not protect itself, with other threads."""
 
 from fractions import Fraction
 
 import numpy as np
 import pytest
-import torch
 
 import hsifeat
 from hsifeat import NoiseSchedule, Scene
 from hsifeat.types import Tap
+from tests.helpers.extraction import prepare
 from tests.helpers.small import small_cube
-from tests.helpers.two_threads import Meeting, run_together
+from tests.helpers.two_threads import Meeting, in_use, run_together
 
 
 class Careless:
@@ -21,22 +21,28 @@ class Careless:
     schedule = NoiseSchedule.from_betas(np.linspace(1e-4, 0.02, 1000))
 
     def __init__(self):
-        self.meeting, self._input = Meeting(), None
+        self.meeting, self._input, self.calls = Meeting(), None, set()
 
     def identity(self):
         return {"weights": "none"}
 
     def to(self, device):
-        self._keep(device)
+        self._note("to")
 
     def encode(self, images):
+        self._note("encode")
         return self._keep(images)
 
     def forward_to(self, noisy, t, layers):
+        self._note("forward_to")
         return dict.fromkeys(layers, self._keep(noisy) + t)
 
     def predict(self, noisy, t):
+        self._note("predict")
         return self._keep(noisy) / (t + 2)
+
+    def _note(self, call):
+        self.calls.add((call, in_use(self)))
 
     def _keep(self, values):
         self._input = values
@@ -64,13 +70,17 @@ def test_extractions_of_two_threads(noise, tmp_path):
     assert not np.array_equal(*expected)
 
 
-def test_estimates_of_two_threads_run_the_network_one_after_the_other():
+@pytest.mark.parametrize(("noise", "run"), [("field", "forward_to"), ("inversion:2", "predict")])
+def test_other_threads_wait_during_every_call_of_an_extraction(noise, run, tmp_path):
     backbone = Careless()
+    options = {"noise": noise, "timesteps": [500], "tile": 16, "halo": 0, "projection": "pca:3", "out": tmp_path / "f"}
+    work = prepare(SCENES[0], backbone=backbone, **options).remaining(None)
+    assert work.extractor.describe(work.plan)  # runs the network to measure its time
+    hsifeat.extract(SCENES[0], backbone=backbone, **options)
+    assert backbone.calls == {(call, True) for call in ("to", "encode", "forward_to", run)}
 
-    def check():
-        hsifeat.rank_timesteps(SCENES[0], backbone=backbone, budget=1, timesteps=[0, 500], projection="pca:3")
 
-    kept = backbone._keep
-    backbone._keep = lambda values: values if kept(values) is values else pytest.fail("two threads at once")
-    run_together(check, check)
-    assert torch.is_tensor(backbone._input)
+def test_other_threads_wait_during_every_call_of_a_ranking():
+    backbone = Careless()
+    hsifeat.rank_timesteps(SCENES[0], backbone=backbone, budget=1, timesteps=[0, 500], projection="pca:3")
+    assert backbone.calls == {("to", True), ("encode", True), ("predict", True)}

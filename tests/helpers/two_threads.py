@@ -1,12 +1,13 @@
-"""Functions that run in threads at the same time, and points where the threads wait for one another."""
+"""Functions that run in threads at the same time, points where the threads wait for one another, and what they wait for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from threading import Barrier, BrokenBarrierError
 from typing import Any
+
+from hsifeat.backbones import exclusive
 
 
 def run_together(*functions: Callable[[], Any]) -> list[Any]:
@@ -22,7 +23,16 @@ class Meeting:
     def __init__(self, threads: int = 2) -> None:
         self._barrier = Barrier(threads, timeout=0.1)
 
-    def wait(self, *_arguments: Any) -> None:
-        """Wait for the other threads."""
-        with suppress(BrokenBarrierError):
+    def wait(self, *_arguments: Any) -> bool:
+        """Wait for the other threads. Return whether all of them arrived."""
+        try:
             self._barrier.wait()
+        except BrokenBarrierError:
+            return False
+        return True
+
+
+def in_use(backbone: object) -> bool:
+    """Return whether other threads have to wait in `exclusive_use`."""
+    lock = exclusive._locks.get(id(backbone))
+    return lock is not None and not run_together(lambda: lock.acquire(blocking=False) and not lock.release())[0]
