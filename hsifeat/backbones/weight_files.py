@@ -49,9 +49,12 @@ def unchanged_files(
         If the weights or the configuration have changed. Otherwise, stores would have values of other weights than their keys.
     """
     yield
-    if digest_files(weights) != digest or (config_file is not None and read_json(config_file) != config):
+    changed = weights[0] if digest_files(weights) != digest else None
+    if changed is None and config_file is not None and read_json(config_file) != config:
+        changed = config_file
+    if changed is not None:
         raise BackboneError(
-            f"{weights[0]} was replaced since the backbone was opened: open the backbone again, or prepare the extraction again"
+            f"{changed} was replaced since the backbone was opened: open the backbone again, or prepare the extraction again"
         )
 
 

@@ -290,7 +290,7 @@ def test_a_changed_weight_changes_the_identity(kind, folders, tmp_path):
 
 def test_a_backbone_stays_that_of_its_path_in_another_working_directory(kind, folders, tmp_path, monkeypatch):
     if kind.plugin == "hub":
-        return
+        pytest.skip("a model on the hub has no path")
     for place in ("here", "there"):
         shutil.copytree(folders(kind), tmp_path / place / "m")
     for file in (f for f in (tmp_path / "there").rglob("*") if f.suffix in {".safetensors", ".bin", ".pt"}):

@@ -9,7 +9,7 @@ import torch
 from hsifeat import ModuleBackbone, NoiseSchedule
 from hsifeat.backbones import exclusive
 from hsifeat.backbones.exclusive import exclusive_property, exclusive_use
-from tests.helpers.two_threads import Meeting, run_together
+from tests.helpers.two_threads import Meeting, in_use, run_together
 
 
 class Waiting(torch.nn.Module):
@@ -35,6 +35,25 @@ def test_layers_are_listed_while_another_thread_runs_the_network():
     assert [(tap.name, tap.channels, tap.stride) for tap in taps] == [("a", 4, 1), ("b", 3, 1)]
     with torch.no_grad():
         assert torch.equal(maps["a"], backbone.network.a(image))
+
+
+def test_other_threads_wait_during_every_use_of_the_network(monkeypatch):
+    schedule, uses = NoiseSchedule.from_betas([0.1, 0.2]), []
+
+    def call(network, noisy, _timesteps):
+        uses.append(in_use(backbone))
+        return network(noisy)
+
+    backbone = ModuleBackbone(torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1)), schedule, 3, name="plain", call=call)
+    monkeypatch.setattr(backbone.network, "to", lambda _device: uses.append(in_use(backbone)))
+    noisy = torch.ones(1, 3, 4, 4)
+    backbone.to("cpu")
+    assert [tap.name for tap in backbone.taps] == ["0"]
+    backbone.forward_to(noisy, 1, ["0"])
+    backbone.predict(noisy, 1)
+    backbone.map_bytes((1, 3, 4, 4), 1, ["0"])
+    assert len(uses) >= 5 and all(uses)
+    assert not in_use(backbone)
 
 
 def test_the_network_is_loaded_once():

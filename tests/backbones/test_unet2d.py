@@ -14,6 +14,7 @@ from hsifeat.backbones.taps import select_taps
 from hsifeat.errors import BackboneError, HsifeatError
 from hsifeat.extraction.extract import extract
 from tests.helpers.small import save_unet
+from tests.helpers.two_threads import Meeting, run_together
 
 
 def plain_forward(network, images, t, layers):
@@ -126,6 +127,16 @@ def test_untrained_is_the_same_architecture_with_fresh_weights(backbone_folder):
     state = torch.random.get_rng_state()
     open_backbone(f"untrained:{backbone_folder}").to("cpu")
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_random_weights_that_two_threads_draw_are_those_of_their_seeds(backbone_folder, monkeypatch):
+    """Both begin to draw together, after the seeds are set, unless one waits for the other."""
+    expected = [open_backbone(f"untrained:{backbone_folder}", seed=seed).weights_digest for seed in (0, 1)]
+    backbones = [open_backbone(f"untrained:{backbone_folder}", seed=seed) for seed in (0, 1)]
+    meeting = Meeting()
+    for backbone in backbones:
+        monkeypatch.setattr(backbone, "build", lambda build=backbone.build: (meeting.wait(), build())[1])
+    assert run_together(*(lambda backbone=backbone: backbone.weights_digest for backbone in backbones)) == expected
 
 
 @pytest.mark.parametrize("kept", [("vqvae",), ()], ids=["folder", "as-fetched-from-a-hub"])

@@ -1,6 +1,7 @@
 """Weights in shards, variants and parts of a pipeline give the network and the digest that one file gives."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -9,7 +10,8 @@ from diffusers import UNet2DModel
 
 from hsifeat.backbones.open_backbone import open_backbone
 from hsifeat.errors import BackboneError
-from tests.helpers.small import save_latent
+from tests.helpers.latent_models import edit
+from tests.helpers.small import save_latent, save_unet
 
 
 def saved(backbone_folder, folder, **options):
@@ -73,3 +75,22 @@ def test_the_parts_of_a_latent_model_may_be_sharded(tmp_path):
     one, sharded = open_backbone(tmp_path / "one"), open_backbone(tmp_path / "sharded")
     assert sharded.identity() == one.identity()
     assert all(torch.equal(a, b) for a, b in zip(one.network.parameters(), sharded.network.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("save", "part", "changes"),
+    [
+        pytest.param(save_unet, "unet", {"norm_eps": 0.1}, id="unet"),
+        pytest.param(save_latent, "unet", {"norm_eps": 0.1}, id="latent-unet"),
+        pytest.param(save_latent, "vae", {"scaling_factor": 0.5}, id="autoencoder"),
+        pytest.param(save_latent, "text_encoder", {"layer_norm_eps": 0.1}, id="text-encoder"),
+    ],
+)
+def test_settings_that_change_after_the_identity_was_read_are_refused(save, part, changes, tmp_path):
+    """The weights fit the changed settings, too."""
+    save(tmp_path / "m")
+    backbone, file = open_backbone(tmp_path / "m"), tmp_path / "m" / part / "config.json"
+    backbone.identity()
+    edit(file, **changes)
+    with pytest.raises(BackboneError, match=f"^{re.escape(str(file))} was replaced since the backbone was opened"):
+        backbone.to("cpu")

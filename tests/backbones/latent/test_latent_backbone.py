@@ -17,6 +17,7 @@ from tests.helpers.latent_models import (
     latents,
 )
 from tests.helpers.small import save_latent
+from tests.helpers.two_threads import in_use
 
 
 @pytest.mark.parametrize("upsample", [1, 8])
@@ -43,6 +44,20 @@ def test_the_autoencoders_shift_factor_is_applied(tmp_path):
     with torch.no_grad():
         mode = torch.cat([pipeline.vae.encode(one[None]).latent_dist.mode() for one in images()])
     assert torch.equal(open_backbone(tmp_path / "b", upsample=1).encode(images()), (mode - 0.25) * 1.5)
+
+
+def test_other_threads_wait_while_the_autoencoder_encodes_or_moves(folder, monkeypatch):
+    backbone, waits = open_backbone(folder), []
+
+    def watch(owner, name):
+        method = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *values: (waits.append(in_use(backbone)), method(*values))[1])
+
+    watch(backbone.encoder, "to")
+    watch(backbone.encoder, "encode")
+    backbone.to("cpu")
+    backbone.encode(images(1))
+    assert waits == [True, True]
 
 
 @pytest.mark.parametrize(("prompt", "t"), [(None, 0), ("a pin in it", 999)])
