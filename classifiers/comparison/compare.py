@@ -260,8 +260,9 @@ def _check_report_options(jobs: object, out: object, baseline: object, command: 
         raise HsifeatError(f"the command of a report is a text; found {format_value(command)}")
     if jobs is not None and as_int(jobs) is None:
         raise HsifeatError(f"jobs is a number of processes, or None; found {format_value(jobs)}")
-    if not isinstance(out, str | Path) or out == "":
-        raise HsifeatError(f"out is a folder; found {format_value(out)}")
+    check_path("the folder of a report", out)
+    if out == "":
+        raise HsifeatError("out is a folder, such as report; found an empty text")
 
 
 def _results(

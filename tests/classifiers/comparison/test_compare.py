@@ -322,6 +322,14 @@ def test_invalid_options(store_path, tmp_path, options, error, message):
 
 
 @pytest.mark.parametrize(
+    ("out", "message"), [("", "found an empty text"), (b"r", "the folder of a report is a path; found b'r'")]
+)
+def test_a_report_needs_a_folder(store_path, out, message):
+    with pytest.raises(HsifeatError, match=message):
+        compare(store_path, out=out)
+
+
+@pytest.mark.parametrize(
     ("names", "message"),
     [
         (["store_path", "other_recipe", "other_scene"],
