@@ -1,4 +1,8 @@
-"""Settings and random generators of torch, which all threads of a process share."""
+"""Settings and random generators of torch, which all threads of a process share.
+
+`own_random_state` and `cudnn_settings` have one lock. A thread takes it after the lock of a backbone (`exclusive_use`), never
+before: code in these blocks uses no backbone that another thread may use. Otherwise, two threads could wait for each other.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,8 @@ def own_random_state(seed: int | None = None, devices: Sequence[torch.device | i
 
     Layers draw initial weights and dropout from the generators of the process. The blocks of several threads therefore run
     one after another. After a block, the generators are in the state from before the block. Blocks of one thread can be
-    nested.
+    nested. Weights are loaded in such a block, too, also without random numbers: diffusers turns off the drawing of initial
+    weights in all threads meanwhile.
 
     Parameters
     ----------

@@ -1,4 +1,8 @@
-"""Locks with which one thread at a time uses a backbone."""
+"""Locks with which one thread at a time uses a backbone.
+
+A thread that holds a lock of a backbone may take the lock of `hsifeat.torch_state`, for example to load weights. The reverse
+order is not allowed: two threads could wait for each other.
+"""
 
 from __future__ import annotations
 

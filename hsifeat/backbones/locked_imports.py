@@ -21,6 +21,9 @@ from threading import Lock, RLock, get_ident
 from types import ModuleType
 from typing import Any
 
+from hsifeat.torch_state import own_random_state
+
+# No other lock of hsifeat is taken while a thread holds one of these locks, except `_PAUSE_LOCK`, which comes last.
 _LOCK = Lock()
 _COMPILER_LOCK = RLock()
 _PAUSE_LOCK = Lock()
@@ -71,21 +74,23 @@ def load_transformers() -> None:
 
 @contextmanager
 def silent_transformers() -> Iterator[None]:
-    """Suppress the progress bars and the loading reports of transformers.
+    """Suppress the progress bars and the loading reports of transformers in a ``with`` block.
 
-    The reports list faults of a model. For these faults, hsifeat raises errors.
+    The reports list faults of a model. For these faults, hsifeat raises errors. The settings are those of all threads. Blocks
+    of several threads therefore run one after another, in a block of `own_random_state`, as every loading of weights does.
     """
     from transformers.utils import logging
 
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+    with own_random_state():
+        bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+        logging.disable_progress_bar()
+        logging.set_verbosity(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.set_verbosity(level)
+            if bars:
+                logging.enable_progress_bar()
 
 
 class _Distributions(Mapping[str, list[str]]):

@@ -37,7 +37,8 @@ def unchanged_files(
     weights : sequence of Path
         Files of the weights.
     digest : str
-        Digest of the weights in the identity of the backbone; see `digest_files`.
+        Digest of the weights in the identity of the backbone; see `digest_files`. It refuses damaged files, and is therefore
+        known before the block loads them.
     config_file : Path, optional
         JSON file with the configuration of the network. [default: the network has no such file]
     config : mapping, optional

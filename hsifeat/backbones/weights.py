@@ -164,7 +164,8 @@ def load_pretrained(network_class: Any, folder: Path | str, file: Path, suffix: 
         that ``config.json`` describes.
     """
     try:
-        with own_random_state():  # The initial weights of a network may be drawn before they are replaced.
+        # Initial weights may be drawn before they are replaced, and diffusers turns off their drawing in all threads meanwhile.
+        with own_random_state():
             network, loading = network_class.from_pretrained(
                 folder,
                 local_files_only=True,

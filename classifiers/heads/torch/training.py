@@ -34,7 +34,10 @@ _listener: ContextVar[Listener] = ContextVar("listener", default=silent)
 
 @contextmanager
 def training_listener(listener: Listener) -> Iterator[None]:
-    """Inside the ``with`` block, send the progress events of every training to `listener`."""
+    """Inside the ``with`` block, send the progress events of every training to `listener`.
+
+    Other threads that train or load networks wait while the listener is called. It must not wait for them.
+    """
     token = _listener.set(listener)
     try:
         yield

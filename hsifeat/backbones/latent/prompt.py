@@ -16,7 +16,6 @@ from hsifeat.backbones.weight_files import unchanged_files
 from hsifeat.backbones.weights import digest_file, digest_tensors, load_pretrained
 from hsifeat.errors import BackboneError, error_summary, raise_resource_error
 from hsifeat.files import open_safetensors
-from hsifeat.torch_state import own_random_state
 
 if TYPE_CHECKING:
     import torch
@@ -188,8 +187,9 @@ class EncodedPrompt:
         from transformers import CLIPTextModel
 
         file = self._weights_file
+        # The digest is read first: it reports a damaged file more clearly than transformers does.
         unchanged = unchanged_files([file], self._digest, self._encoder / "config.json", self._config)
-        with unchanged, own_random_state(), silent_transformers():
+        with unchanged, silent_transformers():
             network = load_pretrained(CLIPTextModel, self._encoder, file, file.suffix, dtype=torch.float32)
         network.eval().requires_grad_(requires_grad=False)
         clone_weights(network)

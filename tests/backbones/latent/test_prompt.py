@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from hsifeat.backbones.locked_imports import silent_transformers
 from hsifeat.backbones.open_backbone import open_backbone
-from hsifeat.backbones.weights import load_pretrained
 from hsifeat.errors import BackboneError
 from tests.helpers.latent_models import (
     TEXT_WEIGHTS,
@@ -54,35 +54,26 @@ def test_loading_is_silent_and_restores_the_settings_of_transformers(folder, cap
     assert capfd.readouterr() == ("", "")
 
 
-def test_loads_of_two_threads_restore_the_settings_of_transformers(folder, monkeypatch):
-    """The first load ends while the second one runs, unless one waits for the other."""
+def test_blocks_of_two_threads_restore_the_settings_of_transformers():
+    """The first block ends while the second one runs, unless one waits for the other."""
     from transformers.utils import logging
 
     before = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    loads = []
-    first_loads, second_loads, first_ended = (threading.Event() for _ in range(3))
-
-    def load_together(*arguments, **options):
-        loads.append(1)
-        if len(loads) == 1:
-            first_loads.set()
-            second_loads.wait(0.1)
-        else:
-            second_loads.set()
-            first_ended.wait(0.1)
-        return load_pretrained(*arguments, **options)
+    first_began, second_began, first_ended = (threading.Event() for _ in range(3))
 
     def first():
-        open_backbone(folder).to("cpu")
+        with silent_transformers():
+            first_began.set()
+            second_began.wait(0.1)
         first_ended.set()
 
     def second():
-        assert first_loads.wait(10)
-        open_backbone(folder).to("cpu")
+        assert first_began.wait(10)
+        with silent_transformers():
+            second_began.set()
+            assert first_ended.wait(10)
 
-    monkeypatch.setattr("hsifeat.backbones.latent.prompt.load_pretrained", load_together)
     run_together(first, second)
-    assert len(loads) == 2
     assert (logging.is_progress_bar_enabled(), logging.get_verbosity()) == before
 
 
