@@ -18,7 +18,7 @@ from hsifeat.extraction.prepare_context import context_layers, prepare_context, 
 from hsifeat.extraction.prepare_diffusion import prepare_diffusion
 from hsifeat.files import cache_folder
 from hsifeat.formatting import format_value
-from hsifeat.projection import Projection
+from hsifeat.projection.default import match_scene
 from hsifeat.runtime.events import Listener, Note, check_listener, silent
 from hsifeat.scenes import Scene, open_scene
 from hsifeat.store.location import Location, as_location
@@ -79,7 +79,8 @@ def prepare(
         scene = open_scene(scene)
     backbone: Any = _backbone(config) if source is None else source
     _check_weights(backbone, config, listen)
-    scene = _matched_scene(scene, backbone, config)
+    if not config.companion:
+        scene = match_scene(scene, config.projection, backbone, config.inherited_from or "the scene of the projection")
     if isinstance(config.backbone, str | Path):  # workers open it again, maybe in another working directory
         config = config.with_values(backbone=absolute_source(config.backbone))
     if isinstance(backbone, ContextBackbone):
@@ -89,19 +90,6 @@ def prepare(
         prepared = prepare_diffusion(scene, backbone, config, device=device, listen=listen)
     location = as_location(default_path(scene, prepared) if out is None else out)
     return Job(prepared.config, prepared.extractor, prepared.planes, prepared.recipe, location, device)
-
-
-def _matched_scene(scene: Scene, backbone: Any, config: ExtractionConfig) -> Scene:
-    """Return the scene with the bands that a fitted projection takes as input, matched by wavelength."""
-    projection, origin = config.projection, config.inherited_from or "the scene of the projection"
-    file = getattr(backbone, "projection_file", None)
-    if projection is None and file is not None:
-        projection, origin = Projection.load(file), f"the scenes that {backbone.name} was trained on"
-    if not isinstance(projection, Projection) or config.companion:
-        return scene
-    if scene.bands != projection.bands and (scene.wavelengths_nm is None or projection.wavelengths_nm is None):
-        return scene  # An error of the projection states both numbers of bands.
-    return scene.matched_to(projection.wavelengths_nm, projection.bands, origin)
 
 
 def _backbone(config: ExtractionConfig) -> FeatureSource:

@@ -10,9 +10,42 @@ from hsifeat.projection.fit import fit_projection
 from hsifeat.projection.image import SpectralImage
 from hsifeat.projection.projection import Projection
 from hsifeat.projection.spec import parse_projection
+from hsifeat.scenes import Scene
 
 IMAGE_CLIP = 2.5
 """Default number of standard deviations at which the input of image models is clipped."""
+
+
+def match_scene(
+    scene: Scene, projection: str | Projection | None, backbone: object, origin: str = "the scene of the projection"
+) -> Scene:
+    """Return a scene with the bands that a fitted projection takes as input, matched by wavelength.
+
+    Parameters
+    ----------
+    scene : Scene
+        The scene.
+    projection : str, Projection or None
+        A projection. If it is a text, which is fitted on the scene, the scene is returned unchanged. None selects the projection
+        that the backbone was trained with, if there is one.
+    backbone : object
+        The backbone, which may have a ``projection_file``.
+    origin : str
+        Where `projection` comes from, for notes and error messages.
+
+    Raises
+    ------
+    SceneError
+        If the scene lacks a band.
+    """
+    file = getattr(backbone, "projection_file", None)
+    if projection is None and file is not None:
+        projection, origin = Projection.load(file), f"the scenes that {getattr(backbone, 'name', '')} was trained on"
+    if not isinstance(projection, Projection):
+        return scene
+    if scene.bands != projection.bands and (scene.wavelengths_nm is None or projection.wavelengths_nm is None):
+        return scene  # An error of the projection states both numbers of bands.
+    return scene.matched_to(projection.wavelengths_nm, projection.bands, origin)
 
 
 def default_projection(

@@ -62,7 +62,8 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Returns
     -------
     Projection
-        The fitted projection, which maps bands to channels.
+        The fitted projection, which maps bands to channels. It has the wavelengths of the image, by which an extraction selects
+        the bands of another scene.
 
     Raises
     ------
@@ -87,6 +88,10 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     ('pca:1', 4, 1)
     """
     check_spectral_image(image)
+    return replace(_fit(spec, image), wavelengths_nm=image.wavelengths_nm)
+
+
+def _fit(spec: str, image: SpectralImage) -> Projection:
     parsed = parse_projection(spec)
     fit_mask, mask_digest = image.valid, ""
     if parsed.mask is not None:

@@ -18,7 +18,7 @@ from hsifeat.features.features import Features
 from hsifeat.features.open_features import open_features
 from hsifeat.presets import DEFAULT_BACKBONE, preset_options
 from hsifeat.projection import Projection, fit_projection
-from hsifeat.projection.default import default_projection
+from hsifeat.projection.default import default_projection, match_scene
 from hsifeat.projection.fit import fit_leading_components
 from hsifeat.projection.image import SpectralImage, check_spectral_image
 from hsifeat.runtime.events import Listener, Note, check_listener, silent
@@ -154,18 +154,18 @@ def rank_timesteps(
     check_budget(budget, len(timesteps))
     if intervals < 1:
         raise HsifeatError(f"timesteps can be divided into 1 or more intervals; found {intervals}")
-    projection = _fit(scene, backbone, projection)
+    image, projection = _match_and_fit(scene, backbone, projection, listen)
     patch_px = default_patch_px(projection.channels) if patch is None else patch
     if patch_px < 1:
         raise HsifeatError(f"the side of a patch is at least 1 pixel; found {patch_px}")
-    patches = sample_patches(scene, projection, patch_px, _PATCHES, seed)
+    patches = sample_patches(image, projection, patch_px, _PATCHES, seed)
     denoiser = OptimalDenoiser(patches, schedule.alphas_cumprod)
     ideal = similarity_map(denoiser, timesteps, tolerance=_TOLERANCE, draws=_DRAWS, seed=seed, listen=listen)
     stages = three_stages(denoiser, tolerance=_TOLERANCE, alpha=_ALPHA, draws=_TRIPLES, seed=seed)
     angles = None
     if backbone is not None:
         coarsest = max(tap.stride for tap in backbone.taps)
-        tiles = sample_tiles(scene, projection, max(_TILE_PX // coarsest, 1) * coarsest, _TILES, seed)
+        tiles = sample_tiles(image, projection, max(_TILE_PX // coarsest, 1) * coarsest, _TILES, seed)
         angles = measure_angles(
             backbone, projection, tiles, timesteps, seed=seed, device=pick_device(device), listen=listen
         )
@@ -252,6 +252,18 @@ def _preset_projection(backbone: Backbone | str | Path | None) -> str | None:
     if not isinstance(backbone, str) or backbone != DEFAULT_BACKBONE:
         return None
     return str(preset_options(DEFAULT_BACKBONE, "extract")["projection"])
+
+
+def _match_and_fit(
+    scene: SpectralImage, backbone: Backbone | None, projection: str | Projection | None, listen: Listener
+) -> tuple[SpectralImage, Projection]:
+    """Return the scene with the bands of the projection, as an extraction selects them, and the fitted projection."""
+    if isinstance(scene, Scene):
+        before = len(scene.notes)
+        scene = match_scene(scene, projection, backbone)
+        for note in scene.notes[before:]:
+            listen(Note(note))
+    return scene, _fit(scene, backbone, projection)
 
 
 def _fit(scene: SpectralImage, backbone: Backbone | None, projection: str | Projection | None) -> Projection:

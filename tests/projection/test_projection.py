@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from hsifeat.errors import HsifeatError, ProjectionError
+from hsifeat import Window, extract, open_features
+from hsifeat.errors import HsifeatError, ProjectionError, SceneError
 from hsifeat.projection import Projection, fit_projection
 from hsifeat.projection.image import ArrayImage
 from hsifeat.scenes import Scene
@@ -124,6 +125,20 @@ def test_an_image_with_other_bands_is_refused(scene):
     image = ArrayImage("photograph", np.ones((4, 5, 3), np.uint8), np.ones((4, 5), bool))
     with pytest.raises(ProjectionError, match="pca:3 was fitted for 12 bands; photograph has 3"):
         fit_projection("pca:3", scene).check(image)
+
+
+@pytest.mark.parametrize("spec", ["pca:2", "all", "rgb", "bands:0,2,4"])
+def test_a_fitted_projection_takes_the_bands_of_other_scenes_by_wavelength(spec, tmp_path):
+    """It had no wavelengths, so that bands were taken in their order."""
+    values, nm = np.random.default_rng(0).normal(size=(20, 16, 6)).astype(np.float32), np.linspace(450, 900, 6)
+    first, turned = Scene("first", values, nm), Scene("turned", values[..., ::-1].copy(), nm[::-1])
+    projection = fit_projection(spec, first)
+    options = {"backbone": "context", "layers": ["mean-3"], "projection": projection}
+    stores = [extract(scene, **options, out=tmp_path / f"{scene.name}.zarr") for scene in (first, turned)]
+    planes = [open_features(store).read(Window(0, 0, 20, 16)) for store in stores]
+    np.testing.assert_array_equal(*planes)
+    with pytest.raises(SceneError, match="no band within 5 nm"):
+        extract(Scene("other", values, nm + 1000), **options, out=tmp_path / "other.zarr")
 
 
 def test_spectra_of_other_bands_are_refused(scene):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from hsifeat import Scene, open_scene, rank_timesteps
+from hsifeat import Scene, open_scene, pretrain, rank_timesteps
 from hsifeat.errors import HsifeatError, SceneError, StoreError
 from hsifeat.projection import fit_projection
 from hsifeat.projection.image import ArrayImage
@@ -52,6 +52,23 @@ def test_notes_say_that_angles_are_between_latents(scene, tmp_path):
     result = rank_timesteps(scene, backbone=tmp_path / "sd", prompt="", timesteps=[0, 500], budget=1, projection="rgb")
     assert result.angles.space == "latents"
     assert any("are between latents, which can't be mapped to spectra" in note for note in result.notes)
+
+
+def test_bands_are_matched_with_those_of_the_projection_and_of_the_training(tmp_path):
+    """They were taken in their order, so that scenes with descending bands had another ranking."""
+    values, nm = np.random.default_rng(0).normal(size=(40, 40, 6)).astype(np.float32), np.linspace(450, 900, 6)
+    first, turned = Scene("first", values, nm), Scene("turned", values[..., ::-1].copy(), nm[::-1])
+    pretrain(first, out=tmp_path / "m", network="mtmsd", size="small", components=3, steps=1)
+    for options in ({"projection": fit_projection("pca:3", first)}, {"backbone": tmp_path / "m"}):
+        events = []
+        results = [
+            rank_timesteps(scene, timesteps=[0, 300, 600], budget=1, **options, listen=events.append)
+            for scene in (first, turned)
+        ]
+        similarities = [result.denoiser.similarity for result in results]
+        np.testing.assert_array_equal(*similarities)
+        np.testing.assert_array_equal(results[0].order.order, results[1].order.order)
+        assert any("turned: 6 of 6 bands are taken" in event.message for event in events if isinstance(event, Note))
 
 
 def test_all_timesteps_of_a_small_store_are_proposed_by_default(scene, store_path):
