@@ -22,6 +22,7 @@ from classifiers.multi_scene import (
 )
 from classifiers.scene_sample import SceneSample
 from classifiers.splits import SplitCV, parse_split
+from classifiers.table_matching import check_same_columns
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes
@@ -30,7 +31,6 @@ from hsifeat.features.stack import StoreLike
 from hsifeat.formatting import format_value
 from hsifeat.runtime.events import Listener, check_listener, silent
 from hsifeat.scenes import Labels
-from hsifeat.scenes.band_matching import match_bands
 from hsifeat.types import check_switches
 
 
@@ -223,7 +223,7 @@ class PixelTable:
         if not tables:
             raise StoreError("no tables: give one or more")
         for other in tables[1:]:
-            _check_same_columns(tables[0], other)
+            check_same_columns(tables[0], other)
         for one, other in combinations(tables, 2):
             if one.scene_names == other.scene_names and _share_labels(one, other):
                 raise StoreError(
@@ -379,23 +379,3 @@ def _share_labels(one: PixelTable, other: PixelTable) -> bool:
     """Return whether the stores of two tables hold an equal label map."""
     names = set(one.label_maps) & set(other.label_maps)
     return any(np.array_equal(one.label_maps[name].classes, other.label_maps[name].classes) for name in names)
-
-
-def _check_same_columns(first: PixelTable, other: PixelTable) -> None:
-    """Raise `StoreError` if the columns of two tables differ in layout, order of the bands or recipe of the planes."""
-    name, first_name = other.scene_names[0], first.scene_names[0]
-    if other.layout != first.layout:
-        difference = first_difference(other.layout, first.layout)
-        raise StoreError(f"{name} has other columns than {first_name}: {difference}")
-    spectra = next((group for group in first.layout if group.layer is None and group.kind != "position"), None)
-    if spectra is not None:
-        nm, bands = other.wavelengths_nm, spectra.channels
-        matched = match_bands(first.wavelengths_nm, nm, bands, wanted_bands=bands, name=name, wanted_name=first_name)
-        if matched is not None:
-            raise StoreError(
-                f"{name} has its bands in another order than {first_name}: read both with `from_store([...])`, which matches bands by wavelength"
-            )
-    if first.layout.stored and other.options != first.options:
-        raise StoreError(
-            f"the planes of {name} have another recipe than those of {first_name}: `from_store([...])` of both says where they differ"
-        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from classifiers.heads.base import Head
 from classifiers.metrics import mean_and_sd
 from classifiers.splits.region_folds import fold_regions
 from classifiers.table import PixelTable
+from classifiers.table_matching import check_same_columns, matched_classes
 from hsifeat.errors import HeadError
 from hsifeat.formatting import format_count, format_value
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started, check_listener, silent
@@ -132,8 +133,8 @@ def tune_head(
     fixed : dict
         Parameters that the user has set. They are not searched.
     validation : PixelTable, optional
-        Pixels of validation scenes. Each combination is then fitted once on `train` and scored on these pixels, without
-        folds. [default: folds of the training pixels]
+        Pixels of validation scenes, with the columns of `train`. Classes are matched by name. Each combination is then
+        fitted once on `train` and scored on these pixels, without folds. [default: folds of the training pixels]
     seed : int
         Seed of the folds.
     listen : callable
@@ -148,6 +149,9 @@ def tune_head(
     ------
     HeadError
         If no parameter is left to search.
+    StoreError
+        If `validation` has other columns, bands or recipes than `train`, or classes that can't be matched; see
+        `PixelTable.concatenate`. Read both scenes together with `PixelTable.from_store([...])`, and select their rows.
 
     Examples
     --------
@@ -174,6 +178,8 @@ def tune_head(
         searched = ", ".join(head.search_space) or "nothing"
         raise HeadError(f"{type(head).__name__} has nothing left to tune: it searches {searched}; leave tuning out")
     if validation is not None:
+        check_same_columns(train, validation)
+        validation = replace(validation, y=matched_classes(train, validation))
         scores, params = _search(head, space, train, None, listen, validation)
         return _select(f"{format_count(len(validation), 'validation pixel')} of other scenes", scores, params)
     fold = fold_regions(train.y, *train.coordinates, MAX_FOLDS, seed=seed)

@@ -1,5 +1,7 @@
 """Tables of several scenes: classes matched by name, splits that keep scenes apart, and refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -133,3 +135,27 @@ def test_parameters_are_tuned_on_validation_scenes(store_path, other_scene):
     for candidate in tuning.candidates:
         fitted = clone(head).set_params(**candidate.params).fit(train.X, train.y)
         assert candidate.accuracy == pytest.approx(np.mean(fitted.predict(validation.X) == validation.y))
+
+
+def test_a_validation_table_of_its_own_is_matched_by_names_of_classes(store_path, other_scene):
+    """The second scene numbers its classes in another order. The oracle compares names, not numbers."""
+    train, validation = (PixelTable.from_store(location, planes=[]) for location in (store_path, other_scene))
+    names, other_names = (
+        np.array([table.labels.class_names.get(c, "") for c in range(8)]) for table in (train, validation)
+    )
+    head = make_head("lda", train.layout)
+    tuning = tune_head(head, train, {}, validation=validation)
+    for candidate in tuning.candidates:
+        fitted = clone(head).set_params(**candidate.params).fit(train.X, train.y)
+        right = names[fitted.predict(validation.X)] == other_names[validation.y]
+        assert candidate.accuracy == pytest.approx(np.mean(right))
+
+
+def test_a_validation_table_with_other_columns_is_refused(store_path, other_scene):
+    train, validation = (PixelTable.from_store(location, planes=[]) for location in (store_path, other_scene))
+    head = make_head("lda", train.layout)
+    backwards = replace(validation, wavelengths_nm=validation.wavelengths_nm[::-1])
+    with pytest.raises(StoreError, match=r"second has its bands in another order than .*`from_store\(\[...\]\)`"):
+        tune_head(head, train, {}, validation=backwards)
+    with pytest.raises(StoreError, match="second has other columns than"):
+        tune_head(head, train, {}, validation=PixelTable.from_store(other_scene))
