@@ -18,6 +18,7 @@ from hsifeat.imports.exported_table import is_exported_table, read_exported_tabl
 from hsifeat.imports.feature_map import FeatureMap
 from hsifeat.imports.placement import fitting_strides
 from hsifeat.imports.quantisation import Dequantiser, alphaearth, scale_factors
+from hsifeat.scenes.array_coordinates import coordinate_georeference
 from hsifeat.scenes.axes import order_axes, parse_axes
 from hsifeat.scenes.nodata import NoData, add_values
 from hsifeat.scenes.pixel_grid import PixelGrid
@@ -107,7 +108,11 @@ def _open_source(
         array = _checked(source, str(name))
         check_dimensions(array, str(name), "feature array")
         check_slices(array, str(name), "feature array", masks=True)
-        return [_with_options(FeatureMap(_plane_id(name or ""), "array", array), config, grid)]
+        georeference, notes = None, tuple[str, ...]()
+        if scene.georeference is not None:
+            georeference, notes = coordinate_georeference(array, scene.georeference, str(name))
+        opened = FeatureMap(_plane_id(name or ""), "array", array, georeference=georeference, notes=notes)
+        return [_with_options(opened, config, grid)]
     path, variable = split_variable(source)
     if is_exported_table(path):
         if name is not None:

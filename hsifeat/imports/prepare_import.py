@@ -61,9 +61,11 @@ def prepare_import(scene: Scene, maps: Iterable[FeatureMap], config: ImportConfi
     notes = tuple(note for one in placed.values() for note in one.features.notes)
     covered = scene.valid & present
     if not covered.any():
+        has_coordinates = any(hasattr(one.features.array, "coords") for one in placed.values())
         raise SceneError(
             f"no valid pixel of {scene.name} has features: check CRS, transform and no-data value of "
             f"{', '.join(dict.fromkeys(one.features.source for one in placed.values()))}"
+            + ("; array.values has no coordinates, and is placed by its shape" if has_coordinates else "")
         )
     if (missing := int(np.count_nonzero(scene.valid & ~present))) > 0:
         notes += (f"{missing} of {int(scene.valid.sum())} valid pixels have no features, and are invalid in the store",)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hsifeat.cube_digest import CubeDigest, changed_scene_error
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
+from hsifeat.scenes.array_coordinates import check_coordinates
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.band_matching import match_bands, matching_notes
 from hsifeat.scenes.band_ranges import check_bands, format_bands
@@ -37,7 +38,7 @@ class Scene(CubeShape):
     cube : array-like of shape (rows, cols, bands)
         Values as stored in the file, of any real dtype. The array may lie in memory or on disk. It must not be changed
         afterwards: give a copy, or make a new scene from the changed array. The dimensions of an `xarray.DataArray` must
-        have this order.
+        have this order. Its coordinates of rows and columns, if any, must be those of a given `georeference`.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
         Centre wavelength and full width at half maximum of each band in nm; None if unknown. The wavelengths need not
         ascend. Lists are converted. The arrays are copies, and can't be changed.
@@ -72,7 +73,7 @@ class Scene(CubeShape):
     SceneError
         If the cube does not have three dimensions. If its values are not real numbers of at most 64 bits. If another
         attribute has another type, shape or length than listed above. If wavelengths, bandwidths or the scale are not
-        positive. If a label map has another georeference than the scene.
+        positive. If a label map, or the coordinates of an array, have another georeference than the scene.
 
     Examples
     --------
@@ -111,6 +112,7 @@ class Scene(CubeShape):
         if not 0 < self.scale < np.inf:
             raise SceneError(f"{self.name}: scale must be a positive number; found {self.scale}")
         check_type(self.georeference, Georeference | None, f"{self.name}: georeference must be a Georeference or None")
+        check_coordinates(self.cube, self.georeference, self.name, "cube")
         if self.mask is not None:
             check_mask(self.mask, (self.rows, self.cols), self.name)
             object.__setattr__(self, "mask", read_only(self.mask))
@@ -154,6 +156,8 @@ class Scene(CubeShape):
                 f"{self.name}: the companion image has the shape {' x '.join(map(str, companion.shape))}; its height and "
                 f"width must be k * {self.rows} and k * {self.cols} pixels, with a whole number k"
             )
+        grid = None if self.georeference is None else self.georeference.refine(self.companion_factor)
+        check_coordinates(companion, grid, self.name, "companion image")
 
     @property
     def companion_factor(self) -> int:

@@ -347,6 +347,27 @@ def test_dimensions_of_a_data_array_are_heeded(dims, order, tmp_path):
     np.testing.assert_array_equal(Scene("x", array).cube[...], array.to_numpy())
 
 
+def test_coordinates_of_a_data_array_are_those_of_the_georeference():
+    """rasterio gives the coordinates of the centres of pixels."""
+    place, values = rasterio.Affine(10, 0, 500_000, 0, -10, 4_000_000), np.ones((4, 5, 3))
+    where = Georeference(rasterio.CRS.from_epsg(32632).to_wkt(), tuple(place)[:6])
+
+    def located(values, place):
+        x, y = (np.array([place @ (k + 0.5, k + 0.5) for k in range(max(values.shape))])[:, axis] for axis in (0, 1))
+        return xarray.DataArray(values, {"y": y[: len(values)], "x": x[: values.shape[1]]}, ("y", "x", "band"))
+
+    cube, companion = located(values, place), located(np.ones((8, 10, 3)), place @ rasterio.Affine.scale(0.5))
+    moved = cube.assign_coords(x=cube.x + 30)
+    assert Scene("x", cube, georeference=where, companion=companion).companion_factor == 2
+    for wrong in (cube[::-1], moved, moved[::-1]):
+        assert Scene("x", wrong).georeference is None  # the order of the user
+        assert Scene("x", wrong.to_numpy(), georeference=where).georeference is where
+        with pytest.raises(SceneError, match=r"x: the cube has coordinates of another grid .*array.sortby\('y', asc"):
+            Scene("x", wrong, georeference=where)
+    with pytest.raises(SceneError, match=r"x: the companion image has coordinates of another grid"):
+        Scene("x", cube, georeference=where, companion=companion[::-1])
+
+
 def test_scenes_label_maps_and_rasters_are_compared_and_hashed_as_objects():
     values = np.ones((4, 5, 3), np.float32)
     for make in (partial(Scene, "x"), lambda cube: Labels("x", cube[..., 0].astype(int)), Raster):
