@@ -30,11 +30,16 @@ def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], liste
     -------
     list of Features
         The stores, followed by the context stores that were added.
+
+    Raises
+    ------
+    StoreError
+        If two scenes have different numbers of stores of diffusion models.
     """
     from classifiers.input_sets import SUITED, InputSet, has_context
     from hsifeat.extraction.extract import extract
     from hsifeat.features.open_features import open_features
-    from hsifeat.features.scene_set import stores_by_scene
+    from hsifeat.features.scene_set import check_same_kinds, stores_by_scene
     from hsifeat.runtime.events import Note
 
     opened = [open_features(store) for store in stores] if stores else [open_features()]
@@ -42,7 +47,10 @@ def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], liste
     if not any(one.uses_context for one in sets):
         return opened
     first = next((store for store in opened if store.is_context), None)
-    for group in stores_by_scene(opened).values():
+    groups = list(stores_by_scene(opened).values())
+    for group in groups[1:]:  # reports missing stores before anything is extracted
+        check_same_kinds(groups[0], group, contexts=False)
+    for group in groups:
         if has_context(group):
             continue
         scene = group[0].scene

@@ -136,12 +136,15 @@ def single_stores(features: Features) -> tuple[Features, ...]:
     return features.stores if isinstance(features, StackedFeatures) else (features,)
 
 
-def check_same_kinds(first: Sequence[Features], other: Sequence[Features]) -> None:
-    """Raise `StoreError` if two scenes have different numbers of context stores, or of other stores."""
+def check_same_kinds(first: Sequence[Features], other: Sequence[Features], *, contexts: bool = True) -> None:
+    """Raise `StoreError` if two scenes have different numbers of context stores, or of other stores.
+
+    If `contexts` is False, context stores are not counted, because a command adds those that are missing.
+    """
     for context, kind in (
         (False, ("store of a diffusion model", "stores of diffusion models")),
         (True, ("context store", "context stores")),
-    ):
+    )[: 1 + contexts]:
         wanted, found = ([store for store in stores if store.is_context == context] for stores in (first, other))
         if len(wanted) != len(found):
             more, fewer = (first, other) if len(wanted) > len(found) else (other, first)

@@ -1,10 +1,11 @@
 """Commands extract a context store where an input needs one."""
 
+import numpy as np
 import pytest
 
 import hsifeat
 from hsifeat.commands.context_store import note_further_planes, open_with_context
-from hsifeat.errors import HeadError
+from hsifeat.errors import HeadError, StoreError
 from hsifeat.extraction import extract as extraction
 from tests.helpers.context_stores import write_context_store
 
@@ -40,6 +41,18 @@ def test_other_inputs_extract_nothing(store_path, inputs, extractions):
 def test_unknown_inputs_are_refused_before_anything_is_extracted(store_path, extractions):
     with pytest.raises(HeadError, match="unknown input"):
         open_with_context([str(store_path)], ["context", "contxt"], print)
+    assert not extractions
+
+
+def test_scenes_with_other_stores_are_refused_before_anything_is_extracted(store_path, tmp_path, monkeypatch):
+    other = hsifeat.extract(
+        hsifeat.Scene("other", np.random.default_rng(0).random((20, 20, 12))),
+        backbone="context", layers=["mean-3"], out=tmp_path / "c.zarr",
+    )  # fmt: skip
+    extractions = []
+    monkeypatch.setattr(extraction, "extract", extractions.append)
+    with pytest.raises(StoreError, match="other has 0 stores of diffusion models, and small has 1"):
+        open_with_context([str(store_path), str(other.location)], ["context"], print)
     assert not extractions
 
 
