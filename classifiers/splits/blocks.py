@@ -14,6 +14,7 @@ from classifiers.splits.split_draw import (
     SplitDraw,
     SplitKind,
     SplitQuestion,
+    check_seed,
     class_mask,
     fraction_text,
     make_draw,
@@ -93,6 +94,7 @@ def draw_blocks(
     draw : SplitDraw
         The labelled pixels of training and test blocks. Training pixels within the buffer are dropped.
     """
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     blocks = _BlockGrid.from_labels(labels, block_px, buffer_px)
     single_block_classes = len(blocks.members) - len(blocks.divisible)

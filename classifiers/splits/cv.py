@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from classifiers.splits.split_draw import Split
+from classifiers.splits.split_draw import Split, check_seed
 from hsifeat.errors import SplitError
 from hsifeat.formatting import format_count
 from hsifeat.scenes import Labels
@@ -54,6 +54,7 @@ class SplitCV:
     def __post_init__(self) -> None:
         if (as_int(self.n_splits) or 0) < 1:
             raise SplitError(f"a cross-validation needs at least one split; found n_splits={self.n_splits!r:.60}")
+        check_seed(self.seed)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SplitCV:
         # scikit-learn copies `cv` for every candidate of a search; this object is immutable.

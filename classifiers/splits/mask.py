@@ -63,8 +63,8 @@ class OfficialSplit:
     """``official``: train and test on the scene's label maps ``train`` and ``test``.
 
     `draw` takes the classes of pixels from the label map that it receives. Pixels without a class in this label map are
-    not used. Every other pixel of ``train`` and ``test`` must have the same class in this label map. The seed has no
-    effect.
+    not used. Every other pixel of ``train`` and ``test`` must have the same class in this label map. Maps with another
+    georeference than this label map are refused. The seed has no effect.
     """
 
     train: Labels
@@ -162,7 +162,7 @@ def _draw_from_maps(split: str, labels: Labels, maps: Sequence[tuple[str, Labels
     Without a test map, all labelled pixels that are not training pixels are test pixels.
     """
     numbered = [(name, _numbered_like(labels, one)) for name, one in maps]
-    notes = tuple(note for name, one in numbered for note in _check(name, one.classes, labels))
+    notes = tuple(note for name, one in numbered for note in _check(name, one, labels))
     labelled = labels.classes != 0
     train, *tests = (one.classes != 0 for _, one in maps)
     test = tests[0] if tests else ~train
@@ -170,14 +170,22 @@ def _draw_from_maps(split: str, labels: Labels, maps: Sequence[tuple[str, Labels
     return make_draw(labels, train & labelled, test & labelled, notes)
 
 
-def _check(name: str, classes: NDArray[np.integer], labels: Labels) -> list[str]:
+def _check(name: str, split_map: Labels, labels: Labels) -> list[str]:
     """Return notes on the unused pixels of a map.
 
-    Raises `SplitError` if the map differs from the labels in shape or classes.
+    Raises `SplitError` if the map differs from the labels in shape, georeference or classes.
     """
+    classes = split_map.classes
     if classes.shape != labels.classes.shape:
         raise SplitError(
             f"{name} has {classes.shape} pixels, but the labels have {labels.classes.shape}: use maps of one grid"
+        )
+    here, there = labels.georeference, split_map.georeference
+    if here is not None and there is not None and not here.same_grid(there, *classes.shape):
+        raise SplitError(
+            f"{name} has another georeference than the labels {labels.name!r}: {there.crs_name}, {there.transform} instead of "
+            f"{here.crs_name}, {here.transform}; open it with open_labels(file, labels), which aligns it, or set its georeference to "
+            "None if it is on the pixels of the labels"
         )
     if classes.max(initial=0) <= 1:
         return []

@@ -11,7 +11,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from classifiers.splits.split_draw import FILL_IN, SplitDraw, SplitKind, SplitQuestion, fraction_text, make_draw
+from classifiers.splits.split_draw import (
+    FILL_IN,
+    SplitDraw,
+    SplitKind,
+    SplitQuestion,
+    check_seed,
+    fraction_text,
+    make_draw,
+)
 from hsifeat.scenes import Labels
 
 _MIN_PIXELS = 3
@@ -88,6 +96,7 @@ def _draw_by_class(labels: Labels, seed: int, train_count: Callable[[int], int])
 
     `train_count` takes the number of pixels of a class and returns the number of training pixels.
     """
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     train = np.zeros(labels.classes.shape, dtype=bool)
     for number, count in labels.counts.items():

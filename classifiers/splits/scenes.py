@@ -12,7 +12,15 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.splits.split_draw import CARRY_OVER, SplitDraw, SplitKind, SplitQuestion, class_mask, make_draw
+from classifiers.splits.split_draw import (
+    CARRY_OVER,
+    SplitDraw,
+    SplitKind,
+    SplitQuestion,
+    check_seed,
+    class_mask,
+    make_draw,
+)
 from hsifeat.errors import SplitError, suggest_names
 from hsifeat.files import read_regular
 from hsifeat.formatting import format_count
@@ -124,6 +132,7 @@ class LeaveOneSceneOutSplit:
         SplitError
             If the label map belongs to one scene only. If no training scene or no test scene has labelled pixels.
         """
+        check_seed(seed)
         parts = _parts(labels, self.text)
         test = parts[seed % len(parts)]
         masks = {role: np.zeros(labels.classes.shape, np.bool_) for role in ROLES}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 from hsifeat.scenes.scene_blocks import blocks, count_values
+from hsifeat.types import as_int
 
 # random: test pixels lie among training pixels; disjoint: they lie in other blocks or scenes; fixed: maps define them.
 SplitKind = Literal["random", "disjoint", "fixed"]
@@ -127,8 +128,15 @@ class Split(Protocol):
         ...
 
     def draw(self, labels: Labels, seed: int) -> SplitDraw:
-        """Draw training and test pixels. The same seed gives the same draw."""
+        """Draw training and test pixels. The same seed, an integer from 0, gives the same draw."""
         ...
+
+
+def check_seed(seed: object) -> None:
+    """Raise `SplitError` unless a seed is an integer of Python or NumPy from 0. NumPy would draw anew each time for None."""
+    number = as_int(seed)
+    if number is None or number < 0:
+        raise SplitError(f"the seed of a split is an integer from 0; found {seed!r:.60}")
 
 
 def fraction_text(fraction: float) -> str:

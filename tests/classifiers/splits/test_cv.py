@@ -120,3 +120,5 @@ def test_rows_of_unknown_pixels_are_refused(store_path):
             table.cv("random:0.5", number)
     with pytest.raises(SplitError, match="at least one split; found n_splits=0"):
         table.cv("random:0.5", 0)
+    with pytest.raises(SplitError, match="the seed of a split is an integer from 0; found None"):
+        table.cv("random:0.5", seed=None)

@@ -115,6 +115,29 @@ def test_a_mask_is_placed_by_its_georeference(tmp_path, fields):
         parse_split(f"mask:{tmp_path}/far.tif").draw(here, 0)
 
 
+def test_official_maps_of_another_place_or_zone_are_refused(fields):
+    """A Labels map without a georeference is on the pixels of the labels. PROJ knows the two zones."""
+    from rasterio import CRS
+
+    from hsifeat.scenes import Georeference
+
+    north = fields.classes * (np.arange(75)[:, None] < 40)
+    zones = [CRS.from_epsg(code).to_wkt() for code in (32632, 32633)]
+    here, moved, zone = (
+        Georeference(crs, (10.0, 0.0, x, 0.0, -10.0, 4e6))
+        for crs, x in ((zones[0], 5e5), (zones[0], 500_050), (zones[1], 5e5))
+    )
+    placed = replace(fields, georeference=here)
+    maps = {"train": Labels("train", north), "test": Labels("test", fields.classes - north)}
+    for place in (None, here):
+        draw = parse_split("official", maps | {"test": replace(maps["test"], georeference=place)}).draw(placed, 0)
+        assert np.array_equal(draw.train, north > 0) and np.array_equal(draw.test, (fields.classes > 0) & (north == 0))
+    for place in (moved, zone):
+        split = parse_split("official", maps | {"test": replace(maps["test"], georeference=place)})
+        with pytest.raises(SplitError, match=r"test has another georeference than the labels 'fields': WGS 84 / UTM"):
+            split.draw(placed, 0)
+
+
 def test_a_missing_or_disagreeing_official_split_is_refused(fields, official):
     with pytest.raises(
         SplitError, match="no official split, which is a pair of label maps named train and test; found train;"

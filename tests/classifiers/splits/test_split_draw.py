@@ -21,6 +21,16 @@ from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 
 
+@pytest.mark.parametrize("text", ["random:0.1", "per-class:5", "blocks:9+0:0.3", "far:9+2:0.3", "scenes:leave-one-out"])
+def test_a_seed_that_is_no_whole_number_from_0_is_refused(text, pines):
+    for seed in (None, 1.0, -1, True, "1", [1]):
+        with pytest.raises(SplitError, match="the seed of a split is an integer from 0; found"):
+            parse_split(text).draw(pines, seed)
+    if text != "scenes:leave-one-out":
+        one, two = (parse_split(text).draw(pines, seed) for seed in (3, np.int64(3)))
+        assert np.array_equal(one.train, two.train) and np.array_equal(one.test, two.test)
+
+
 @pytest.mark.parametrize(
     ("text", "question"),
     [
