@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.georeference import Georeference, as_wkt
 from hsifeat.scenes.readers.cf_georeference import read_cf_georeference
 from hsifeat.scenes.readers.raster import FileVariable
 
@@ -22,12 +22,14 @@ def coordinate_georeference(
 ) -> tuple[Georeference | None, tuple[str, ...]]:
     """Read the georeference of an array from its coordinates and its grid mapping, as from a CF file.
 
+    Without a grid mapping, the CRS is that of the attribute ``crs``, or of the scene.
+
     Parameters
     ----------
     array : array-like of shape (rows, cols, bands)
         The array.
     scene_grid : Georeference
-        Georeference of the scene. Its CRS is used if the array states none.
+        Georeference of the scene.
     name : str
         Name of the array, for messages.
 
@@ -42,7 +44,7 @@ def coordinate_georeference(
     Raises
     ------
     SceneError
-        If the coordinates are not evenly spaced numbers.
+        If the coordinates are not evenly spaced numbers. If the attribute ``crs`` is the text of no CRS.
     """
     dims, coords = getattr(array, "dims", ()), getattr(array, "coords", None)
     if not isinstance(dims, tuple) or not isinstance(coords, Mapping) or not set(dims[:2]) <= set(coords):
@@ -60,6 +62,8 @@ def coordinate_georeference(
             f"{name}: the coordinates {dims[0]} and {dims[1]} of the array are not two or more evenly spaced numbers each, so its place "
             "is unknown: give array.values if it is on the pixels of the scene"
         )
+    if georeference.crs is None and isinstance(array.attrs.get("crs"), str):  # as older versions of xarray state it
+        georeference = replace(georeference, crs=as_wkt(array.attrs["crs"]))
     if georeference.crs is None and scene_grid.crs is not None:
         notes += (f"{name}: the array states no CRS; its coordinates are taken to be in that of the scene",)
         georeference = replace(georeference, crs=scene_grid.crs)

@@ -400,14 +400,18 @@ def test_an_array_of_another_place_is_moved_as_a_geotiff_is(placed_scene, encode
         hsifeat.import_planes(placed_scene, {"e": far}, out=tmp_path / "far.zarr")
 
 
-def test_the_crs_of_an_array_counts(placed_scene, tmp_path):
+@pytest.mark.parametrize("stated", ["grid mapping", "attribute"])
+def test_the_crs_of_an_array_counts(stated, placed_scene, tmp_path):
     """The values are coordinates in the neighbouring zone, 6 degrees to the east. PROJ is the oracle."""
     crs = rasterio.CRS.from_epsg(32633)
     ((left,), (top,)) = rasterio.warp.transform("EPSG:32632", crs, [WHERE.c], [WHERE.f])
     y, x = 10 * np.arange(-10.0, 100), 10 * np.arange(-10.0, 80)
     values = np.stack(np.meshgrid(y, x, indexing="ij"), axis=2)
-    coords = {"y": top - y, "x": left + x, "spatial_ref": xr.Variable((), 0, {"crs_wkt": crs.to_wkt()})}
-    array = xr.DataArray(values, coords, ("y", "x", "band"))
+    array = xr.DataArray(values, {"y": top - y, "x": left + x}, ("y", "x", "band"))
+    if stated == "grid mapping":
+        array = array.assign_coords(spatial_ref=xr.Variable((), 0, {"crs_wkt": crs.to_wkt()}))
+    else:
+        array.attrs["crs"] = "EPSG:32633"
     store = hsifeat.import_planes(placed_scene, {"e": array}, out=tmp_path / "e.zarr")
     rows, cols = np.nonzero(hsifeat.open_features(store).valid)
     assert len(rows) == placed_scene.valid.sum()
