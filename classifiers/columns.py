@@ -105,7 +105,9 @@ def make_layout(
 
 
 def _sides(name: str, value: Any) -> tuple[int, ...]:
-    """Return the sides in an option of `make_layout`: None is no side, and only neighbourhoods have several, odd sides.
+    """Return the sides in an option of `make_layout` as a tuple, which is empty for None.
+
+    Options for neighbourhoods, whose names end in ``patch``, may have several sides, all odd.
 
     Raises
     ------

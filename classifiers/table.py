@@ -218,7 +218,7 @@ class PixelTable:
         StoreError
             If there are no tables. If two tables have other columns, bands or recipes. If a table shares a class number,
             but no class name, with the tables before it. If two classes of a table have the same name. If two tables are of
-            one scene: splits would take them for two.
+            one scene, because splits would treat them as two scenes.
         """
         if not tables:
             raise StoreError("no tables: give one or more")

@@ -1,4 +1,4 @@
-"""Checks that two pixel tables have the same columns, and class numbers of one table in another."""
+"""Check that two pixel tables have the same columns, and renumber the classes of one table as in the other."""
 
 from __future__ import annotations
 
@@ -19,13 +19,19 @@ class Table(Protocol):
     """The attributes of a `PixelTable` that are compared."""
 
     @property
-    def y(self) -> NDArray[np.integer]: ...  # noqa: D102
+    def y(self) -> NDArray[np.integer]:
+        """Class number of each row, as an (n,) integer array."""
+        ...
+
     @property
     def layout(self) -> Layout: ...  # noqa: D102
     @property
     def labels(self) -> Labels: ...  # noqa: D102
     @property
-    def wavelengths_nm(self) -> NDArray[np.float64] | None: ...  # noqa: D102
+    def wavelengths_nm(self) -> NDArray[np.float64] | None:
+        """Wavelengths of the bands in nanometres, as a (bands,) float64 array; None if unknown."""
+        ...
+
     @property
     def options(self) -> Mapping[str, Any]: ...  # noqa: D102
     @property
@@ -53,7 +59,7 @@ def check_same_columns(first: Table, other: Table) -> None:
 
 
 def matched_classes(first: Table, other: Table) -> NDArray[np.integer]:
-    """Return the classes of a table, numbered as in the first table. Classes are matched by name.
+    """Return the classes of the table `other`, numbered as in the table `first`. Classes are matched by name.
 
     Returns
     -------

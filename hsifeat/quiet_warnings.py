@@ -38,7 +38,7 @@ def ignored_warnings(*categories: type[Warning], message: str = "") -> Iterator[
 
 @contextmanager
 def recorded_warnings() -> Iterator[Collection[str]]:
-    """Within the ``with`` block, collect the messages of warnings of the calling thread, in place of showing them.
+    """Within the ``with`` block, collect the messages of warnings of the calling thread instead of showing them.
 
     Equal messages are collected once.
 
@@ -51,23 +51,24 @@ def recorded_warnings() -> Iterator[Collection[str]]:
     ['a column is empty']
     """
     messages: defaultdict[str, object] = defaultdict(object)
-    # The method adds the message and returns an object, which is true.
+    # `__getitem__` adds the message as a key. It returns an object, which is true: the warning matches and is ignored.
     with _ignore_matches(messages.__getitem__, (Warning,)):
-        # Warnings that were shown earlier are compared with the filters again only after a change by this function.
+        # `simplefilter` tells Python that the filters have changed. Otherwise, warnings that were shown before are not compared with
+        # the new filters.
         warnings.simplefilter("ignore", _NeverIssued)
         _remove_filter(("ignore", None, _NeverIssued, None, 0))
         yield messages.keys()
 
 
 class _ThreadText(local):
-    """What a filter has in place of the regular expression for the message. It matches in one thread alone.
+    """Replacement for the regular expression of a warning filter, which matches messages of one thread only.
 
-    While Python calls `match`, it holds no reference to the list of filters, which other threads may replace. Therefore, all
-    methods are written in C: no other thread runs before they return.
+    While Python calls `match`, it holds no reference to the list of filters, which another thread could delete. Therefore,
+    every `match` is a function in C, during which no other thread runs.
     """
 
     __slots__ = ("pattern",)
-    pattern: str  # Scikit-learn makes a filter of its own from it in each worker.
+    pattern: str  # Scikit-learn makes the filter of each worker from it.
     match: Callable[[str], Any] = re.compile("(?!)").match  # Nothing matches in other threads.
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -83,7 +84,7 @@ class _NeverIssued(Warning):
 def _ignore_matches(
     match: Callable[[str], Any], categories: tuple[type[Warning], ...], pattern: str = ""
 ) -> Iterator[None]:
-    """Within the ``with`` block, ignore warnings of the calling thread for whose text `match`, written in C, returns a true value."""
+    """Within the ``with`` block, ignore warnings of the calling thread if `match`, a function in C, is true for their text."""
     text = _ThreadText()
     text.pattern, text.match = pattern, match
     filters = [("ignore", text, category, None, 0) for category in categories]
@@ -92,7 +93,8 @@ def _ignore_matches(
     try:
         yield
     finally:
-        del text.match  # Another thread that is in a block of `catch_warnings` may restore the filters later.
+        # The end of a `catch_warnings` block in another thread may restore this filter. It then matches nothing.
+        del text.match
         for item in filters:
             _remove_filter(item)
 

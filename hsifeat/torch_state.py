@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-# Held while the random generators or the settings of cuDNN are others than those of the caller.
+# Held while the random generators or the settings of cuDNN differ from those outside of the block.
 _lock = RLock()
 _precision_lock = Lock()
-# Blocks of `full_precision` that run, and the precision from before the first of them.
+# Number of running blocks of `full_precision`, and the precision before the first of them.
 _precision_blocks = 0
 _callers_precision = ""
 
@@ -28,8 +28,8 @@ def own_random_state(seed: int | None = None, devices: Sequence[torch.device | i
 
     Layers draw initial weights and dropout from the generators of the process. The blocks of several threads therefore run
     one after another. After a block, the generators are in the state from before the block. Blocks of one thread can be
-    nested. Weights are loaded in such a block, too, also without random numbers: diffusers turns off the drawing of initial
-    weights in all threads meanwhile.
+    nested. Weights are also loaded in such a block, because diffusers disables initialisation in all threads
+    during loading.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def one_torch_thread() -> Iterator[None]:
     """Limit torch to one CPU thread in a ``with`` block, for the calling thread alone.
 
     The number of threads affects the last bits of results. ``torch.set_num_threads`` sets the number of the calling thread,
-    and that of all threads that use torch for the first time afterwards. Here, the latter number does not change.
+    and that of all threads that use torch for the first time afterwards. This function restores the latter number at once.
     """
     import torch
 

@@ -221,7 +221,7 @@ def as_integers(name: str, values: object) -> tuple[int, ...]:
 
 
 def check_path(name: str, value: object) -> None:
-    """Raise `HsifeatError` unless a value is a path as text or an `os.PathLike` of one. The message starts with `name`."""
+    """Raise `HsifeatError` unless a value is a str, or an `os.PathLike` object whose path is a str. The message starts with `name`."""
     if not isinstance(os.fspath(value) if isinstance(value, os.PathLike) else value, str):
         raise HsifeatError(f"{name} is a path; found {value!r:.60}")
 

@@ -253,7 +253,7 @@ def _checked(curve: Any, **options: Any) -> BenchConfig:
 
 
 def _check_report_options(jobs: object, out: object, baseline: object, command: object) -> None:
-    """Raise `HsifeatError` if an option that is no field of `BenchConfig` has a wrong type."""
+    """Raise `HsifeatError` if an option that is not a field of `BenchConfig` has a wrong type."""
     if baseline is not None:
         check_path("the baseline", baseline)
     if not isinstance(command, str):

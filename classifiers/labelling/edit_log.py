@@ -30,8 +30,8 @@ class LabelEdit:
         How the pixels were selected. ``check``: a person was asked for the class of a random pixel, to check the map. The
         answer is not a label. ``join``: answers become labels, see `classifiers.labelling.check_answers`.
     pixels : (n,) int64 array
-        Flat indices of the pixels, ``row * cols + col``, ascending and without duplicates. To give pixels in another order
-        one class, use `of_class`.
+        Flat indices of the pixels, ``row * cols + col``, ascending and without duplicates. `of_class` takes pixels
+        of one class in any order.
     classes : (n,) uint16 array
         New class of each pixel; 0 erases its label.
 
@@ -119,7 +119,7 @@ class LabelEdit:
 
 
 def check_edit(edit: LabelEdit, shape: tuple[int, int]) -> None:
-    """Check an edit before it is written to a log, where `LabelEdit.decode` must be able to read it.
+    """Check that an edit can be written to a log and read again with `LabelEdit.decode`.
 
     Parameters
     ----------
@@ -131,8 +131,8 @@ def check_edit(edit: LabelEdit, shape: tuple[int, int]) -> None:
     Raises
     ------
     SceneError
-        If `edit` is no `LabelEdit`. If it has an unknown kind or no pixels. If its pixels and classes are not integer arrays of one length, without a
-        mask. If its pixels are not ascending, or lie outside of the scene.
+        If `edit` is not a `LabelEdit`. If its kind is unknown, or it has no pixels. If its pixels and classes are not integer
+        arrays of equal length without a mask. If its pixels are not ascending, or lie outside of the scene.
     """
     check_type(edit, LabelEdit, "an edit is a LabelEdit")
     if edit.kind not in get_args(EditKind):

@@ -158,7 +158,7 @@ class LabelFile:
         row = (number, *_without_numpy_integers(values))
         checksum = row_checksum(table, row)
         self.execute(_INSERT[table], (*row, checksum))
-        # SQLite converts values to the types of the columns, such as True to 1. The file would then count as damaged.
+        # SQLite converts values to the types of the columns, for example True to 1. The checksum would then not match the row.
         stored = tuple(self.execute(f"SELECT * FROM {table} WHERE id = ?", (number,)).fetchone())  # noqa: S608
         if row_checksum(table, stored[:-1]) != checksum:
             raise SceneError(f"numbers in a label database are ints, and names are texts; found {values!r:.200}")
@@ -234,7 +234,7 @@ def row_checksum(table: str, values: tuple[Any, ...]) -> int:
 
 
 def _without_numpy_integers(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Convert the integers of NumPy to int. SQLite takes a NumPy scalar as its bytes, which equal no number."""
+    """Convert NumPy integers to int. SQLite would store a NumPy scalar as bytes, which are not equal to any number."""
     return tuple(value if (number := as_int(value)) is None else number for value in values)
 
 

@@ -91,7 +91,7 @@ def check_text(text: str, subject: str) -> str:
     Raises
     ------
     SceneError
-        If the name is no text, is empty, is longer than 100 characters, or has line breaks or control characters.
+        If the name is not a text, is empty, is longer than 100 characters, or has line breaks or control characters.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
 def new_class(
     name: str, others: list[LabelClass], unused: set[int], *, number: int | None, colour: str | None, key: str | None
 ) -> LabelClass:
-    """Make a class that is added to a set, with the first free number and key, and the default colour, where these are None.
+    """Make a class that can be added to a label set. The class is not added yet.
 
     Parameters
     ----------
@@ -168,10 +168,14 @@ def new_class(
     others : list of LabelClass
         Classes whose names and keys the new class can't take.
     unused : set of int
-        Numbers of those of `others` that came with undone imports. A class of one of their names comes back under its number, which
-        the import has if it is done again.
-    number, colour, key
-        Values of the class.
+        Numbers of the classes in `others` that undone imports had added. If the new class has the name of such a class, it gets
+        its number, because redoing the import would restore this number.
+    number : int or None
+        Class number. If None, it is one more than the highest number in `others`.
+    colour : str or None
+        Colour as ``#rrggbb``. If None, it is the default colour of the class number.
+    key : str or None
+        Keyboard key, see `LabelClass`. If None, it is the first free digit.
 
     Raises
     ------

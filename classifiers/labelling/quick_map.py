@@ -161,7 +161,7 @@ class QuickMapper:
         ------
         HeadError
             If there are fewer than two classes. If there are not more rows than classes. If a value is masked or no integer.
-            If there is no row of this number.
+            If a row number is out of range.
         """
         check_unmasked(labels=labels)
         rows, labels = _row_numbers(rows, len(self.columns.values)), np.asarray(labels)

@@ -140,6 +140,8 @@ class Suggester:
         HeadError
             If the shape of `classes` is not the shape of the scene. If a value is masked, or is not a whole number from 0 to
             65535.
+        HsifeatError
+            If `count` is not an integer from 0.
         SceneError
             If `among` is not a bool array of the shape of the scene.
         """

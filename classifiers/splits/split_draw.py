@@ -133,7 +133,7 @@ class Split(Protocol):
 
 
 def check_seed(seed: object) -> None:
-    """Raise `SplitError` unless a seed is an integer of Python or NumPy from 0. NumPy would draw anew each time for None."""
+    """Raise `SplitError` unless a seed is an integer from 0 of Python or NumPy. With None, NumPy would draw other numbers each time."""
     number = as_int(seed)
     if number is None or number < 0:
         raise SplitError(f"the seed of a split is an integer from 0; found {seed!r:.60}")

@@ -1,4 +1,4 @@
-"""Locks with which one thread at a time uses a backbone.
+"""Locks that let one thread at a time use a backbone.
 
 A thread that holds a lock of a backbone may take the lock of `hsifeat.torch_state`, for example to load weights. The reverse
 order is not allowed: two threads could wait for each other.
@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 Value = TypeVar("Value")
 
-# By the `id` of a backbone, whose class may support neither hashes nor weak references. A lock exists while a thread uses it.
+# Keys are the `id` of backbones, whose classes may support neither hashes nor weak references. A lock exists while it is used.
 _locks: WeakValueDictionary[int, Any] = WeakValueDictionary()
 _locks_lock = Lock()
 
@@ -23,8 +23,8 @@ _locks_lock = Lock()
 def exclusive_use(backbone: object) -> Iterator[None]:
     """Run a ``with`` block while no other thread is in such a block for the same backbone.
 
-    Threads share the state of a forward pass. For example, the hooks that copy the output of a layer would also copy the
-    output in the forward pass of another thread. Blocks of one thread can be nested.
+    Threads that share a backbone share its network. For example, hooks that copy the output of a layer in one thread would
+    also copy the output of a forward pass in another thread. Blocks of one thread can be nested.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ from hsifeat.torch_state import own_random_state
 _LOCK = Lock()
 _COMPILER_LOCK = RLock()
 _PAUSE_LOCK = Lock()
-# Blocks in which the garbage collector is paused, and whether it ran before the first of them.
+# Number of running blocks that pause the garbage collector, and whether it was enabled before the first of them.
 _pauses = 0
 _was_enabled = False
 # Names of the classes that are loaded.
@@ -76,8 +76,9 @@ def load_transformers() -> None:
 def silent_transformers() -> Iterator[None]:
     """Suppress the progress bars and the loading reports of transformers in a ``with`` block.
 
-    The reports list faults of a model. For these faults, hsifeat raises errors. The settings are those of all threads. Blocks
-    of several threads therefore run one after another, in a block of `own_random_state`, as every loading of weights does.
+    The reports list faults of a model. For these faults, hsifeat raises errors. The settings apply to all threads.
+    Blocks of several threads therefore run one after another, each in a block of `own_random_state`. All code that loads
+    weights runs in such a block.
     """
     from transformers.utils import logging
 

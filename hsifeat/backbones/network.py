@@ -268,7 +268,7 @@ class NetworkBackbone(ABC):
             noisy = torch.zeros(shape)
             return tap(network, layers, lambda: self.call(network, noisy, t), t, self.map_reader(shape[2], shape[3]))
 
-        # The network of a `ModuleBackbone` is the one that runs.
+        # `ModuleBackbone.build` returns the network that other threads may be running.
         with exclusive_use(self), torch.device(device), torch.no_grad(), without_compiler():
             return peak_map_bytes(forward)
 

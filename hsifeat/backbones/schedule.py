@@ -125,7 +125,7 @@ class NoiseSchedule:
         return tuple(sorted({t * self.timesteps // STANDARD_TIMESTEPS for t in timesteps}))
 
     def check(self, timesteps: tuple[int, ...]) -> None:
-        """Raise `BackboneError` if a timestep is no integer, below 0 or above the last timestep of the schedule."""
+        """Raise `BackboneError` if a timestep is not an integer from 0 to the last timestep of the schedule."""
         outside = [t for t in timesteps if as_int(t) is None or not 0 <= t < self.timesteps]
         if outside:
             raise BackboneError(

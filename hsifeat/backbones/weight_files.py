@@ -37,8 +37,8 @@ def unchanged_files(
     weights : sequence of Path
         Files of the weights.
     digest : str
-        Digest of the weights in the identity of the backbone; see `digest_files`. It refuses damaged files, and is therefore
-        known before the block loads them.
+        Digest of the weights in the identity of the backbone, from `digest_files`. It must be computed before the block loads
+        the files, because `digest_files` reports damaged files more clearly.
     config_file : Path, optional
         JSON file with the configuration of the network. [default: the network has no such file]
     config : mapping, optional
@@ -47,7 +47,7 @@ def unchanged_files(
     Raises
     ------
     BackboneError
-        If the weights or the configuration have changed. Otherwise, stores would have values of other weights than their keys.
+        If the weights or the configuration have changed. The key of a store would then describe other weights than those used.
     """
     yield
     changed = weights[0] if digest_files(weights) != digest else None
@@ -130,7 +130,7 @@ class WeightFiles:
         return digest_files(self.files)
 
     def load(self, network_class: Any, config_file: Path, **options: Any) -> torch.nn.Module:
-        """Load the network with diffusers. Read `digest` before, which reports a damaged file more clearly.
+        """Load the network with diffusers. Call `digest` first: it reports damaged files more clearly.
 
         Parameters
         ----------

@@ -164,7 +164,7 @@ def load_pretrained(network_class: Any, folder: Path | str, file: Path, suffix: 
         that ``config.json`` describes.
     """
     try:
-        # Initial weights may be drawn before they are replaced, and diffusers turns off their drawing in all threads meanwhile.
+        # A network may draw initial weights before it loads others. During loading, diffusers disables initialisation in all threads.
         with own_random_state():
             network, loading = network_class.from_pretrained(
                 folder,

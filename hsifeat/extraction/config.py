@@ -128,7 +128,7 @@ def _none_for_all_bits(bits: int | None) -> int | None:
 
 
 def _own_copy(pixels: Any) -> Any:
-    """Return pixels that do not change with the arrays and lists of the caller."""
+    """Return a copy, so that later changes of the caller's arrays and lists have no effect."""
     return deepcopy(pixels) if isinstance(pixels, list | tuple) else copy(pixels)
 
 

@@ -110,7 +110,7 @@ class DiffusionExtractor(Extractor):
         return default_batch(rows, cols, device=self.device)
 
     def check_companion(self, part: CompanionPart | None) -> None:
-        """Check that the companion image has the values of the recipe. The whole image is read.
+        """Check that the companion image has not changed since the recipe was made. The whole image is read.
 
         Parameters
         ----------

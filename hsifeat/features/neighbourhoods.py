@@ -27,7 +27,7 @@ ReadWindow = Callable[[Window], NDArray[np.float32]]
 
 
 def _as_integers(values: ArrayLike) -> NDArray[np.intp]:
-    """Return whole numbers of any real dtype as a vector of integers; fractions, NaN, texts and masks raise `StoreError`."""
+    """Return whole numbers of any real dtype as a vector of integers; fractions, NaN, texts and masked values raise `StoreError`."""
     if np.ma.is_masked(values):
         raise StoreError("rows and columns must not be masked: leave out the masked pixels")
     array = np.asarray(values).ravel()

@@ -139,7 +139,12 @@ def single_stores(features: Features) -> tuple[Features, ...]:
 def check_same_kinds(first: Sequence[Features], other: Sequence[Features], *, contexts: bool = True) -> None:
     """Raise `StoreError` if two scenes have different numbers of context stores, or of other stores.
 
-    If `contexts` is False, context stores are not counted, because a command adds those that are missing.
+    Parameters
+    ----------
+    first, other : sequence of Features
+        Opened stores of the two scenes.
+    contexts : bool
+        Whether context stores are compared. False if the caller adds missing ones later.
     """
     for context, kind in (
         (False, ("store of a diffusion model", "stores of diffusion models")),

@@ -14,7 +14,7 @@ PlaneLike = str | PlaneId | PlaneSpec
 
 
 def plane_names(planes: PlaneLike | Iterable[PlaneLike] | None) -> tuple[str, ...] | None:
-    """Return the names of planes, or patterns of names, as texts; None stays None.
+    """Return names of planes, or patterns of names, as a tuple of str. None stays None.
 
     Raises
     ------

@@ -26,8 +26,8 @@ def match_scene(
     scene : Scene
         The scene.
     projection : str, Projection or None
-        A projection. If it is a text, which is fitted on the scene, the scene is returned unchanged. None selects the projection
-        that the backbone was trained with, if there is one.
+        A projection. A text describes a projection that is still to be fitted: the scene is then returned unchanged. None
+        selects the projection that the backbone was trained with, if there is one.
     backbone : object
         The backbone, which may have a ``projection_file``.
     origin : str

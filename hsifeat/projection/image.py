@@ -57,7 +57,7 @@ def check_spectral_image(image: object) -> None:
     """Raise `ProjectionError` unless a value has the attributes of a `SpectralImage`."""
     if not all(hasattr(image, name) for name in ("name", "cube", "valid", "wavelengths_nm", "bands")):
         raise ProjectionError(
-            f"a projection takes a hsifeat.Scene, which open_scene makes of a file; found {format_value(image)}"
+            f"a projection takes a hsifeat.Scene, such as open_scene returns; found {format_value(image)}"
         )
 
 

@@ -36,7 +36,7 @@ def coordinate_georeference(
     Returns
     -------
     georeference : Georeference or None
-        Georeference of the array. None if it has no coordinates of rows and columns, as a NumPy array, or if they are only the
+        Georeference of the array. None if it has no coordinates of rows and columns, like a NumPy array, or if these are the
         indices 0, 1, 2 and so on.
     notes : tuple of str
         Notes on metadata that could not be read or are ambiguous, and on a CRS that is taken from the scene.
@@ -44,7 +44,7 @@ def coordinate_georeference(
     Raises
     ------
     SceneError
-        If the coordinates are not evenly spaced numbers. If the attribute ``crs`` is the text of no CRS.
+        If the coordinates are not evenly spaced numbers. If the attribute ``crs`` does not describe a CRS.
     """
     dims, coords = getattr(array, "dims", ()), getattr(array, "coords", None)
     if not isinstance(dims, tuple) or not isinstance(coords, Mapping) or not set(dims[:2]) <= set(coords):

@@ -248,7 +248,7 @@ def _drop_bad_bands(raster: Raster, name: str) -> Raster:
     )
 
 
-# Rounding of coordinates in files.
+# Smaller offsets are rounding errors of coordinates in files, and get no note.
 _UNNOTED_OFFSET_PX = 0.001
 
 

@@ -89,7 +89,8 @@ class LabelMaps:
         ------
         StoreError
             If `name` can't be the name of a folder in the store. If the classes are masked, are not integers from 0 to
-            2**31 - 1, or have another shape than the scene. If an attribute has another form. Nothing is written then.
+            2**31 - 1, or have another shape than the scene. If a class name is not a
+            text, or a colour not of the form ``#rrggbb``. Nothing is then written.
         """
         path = f"scene/labels/{name}"
         if name == "zarr.json" or not is_store_file(f"{path}/zarr.json"):
@@ -122,7 +123,7 @@ class LabelMaps:
 def _format_error(
     name: str, array: zarr.Array[Any] | NDArray[Any], shape: tuple[int, int], attributes: dict[str, Any]
 ) -> str:
-    """Return what is wrong with the shape, the dtype or the attributes of a label map; an empty text if nothing is."""
+    """Describe a fault in the shape, the dtype or the attributes of a label map; return an empty text if there is none."""
     if array.shape != shape or array.dtype.kind not in "iu":
         return f"the label map {name} has the shape {array.shape} and the type {array.dtype}; expected are integers of shape {shape}"
     for attribute, form in (("class_names", ".*"), ("class_colours", "#[0-9a-fA-F]{6}")):
@@ -143,7 +144,7 @@ def _is_class(key: object) -> bool:
 
 
 def _class_error(name: str, classes: NDArray[np.integer]) -> str:
-    """Return what is wrong with the class numbers of a label map; an empty text if nothing is."""
+    """Describe a fault in the class numbers of a label map; return an empty text if there is none."""
     if isinstance(classes, np.ma.MaskedArray):
         return (
             f"the label map {name} has a mask, and masked pixels would count as labelled: give 0 for unlabelled pixels"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hsifeat.store.read_cache import ReadCache
 
 
-# The process that used obstore first.
+# ID of the process in which obstore was used first.
 _process: int | None = None
 
 
@@ -151,7 +151,7 @@ class RemoteLocation(ABC):
             raise StoreError(f"{self.url}{self._problem(error)}") from error
 
     def _check_process(self) -> None:
-        """Raise `StoreError` in a process that was forked after obstore was used. There, obstore would wait for ever."""
+        """Raise `StoreError` in a process that was forked after obstore was used. There, obstore would hang."""
         global _process  # noqa: PLW0603  # obstore has one pool of threads for the process
         _process = _process or os.getpid()
         if _process != os.getpid():
@@ -271,7 +271,7 @@ class WebLocation(RemoteLocation):
         """Raise `StoreError` if another process can't open the store by its address, because it lacks the token of this location."""
         if self._token is not None and find_token(self.url) != self._token:
             raise StoreError(
-                f"{self.url}: other processes open the store by its address, and the token that was given to `connect` is known to "
+                f"{self.url}: other processes open the store by its address, and the token that was given to hsifeat.connect is known to "
                 f"this object only: {token_advice(self.url)}"
             )
 

@@ -221,7 +221,7 @@ def holds_store(location: Location) -> bool:
     foreign = [key for key in keys if not key.startswith(f".{checksum_file.ROOT}.")]
     if root is not None:
         foreign = [key for key in foreign if not is_store_file(key)]
-    if foreign and location.get(checksum_file.ROOT) != root:  # another process has begun or completed a store meanwhile
+    if foreign and location.get(checksum_file.ROOT) != root:  # another process has since begun or completed a store
         return holds_store(location)
     if checksum_file.COPY_OF[checksum_file.ROOT] in foreign:
         raise StoreError(

@@ -56,7 +56,8 @@ class Plot:
     @cached_property
     def svg(self) -> bytes:
         """SVG for a white background."""
-        # In Python 3.11, cached properties have locks. `_content` takes its lock before that of `literal_figure_text`, as here.
+        # In Python 3.11, every cached property has a lock. `_content` is read before the block, because computing it takes its
+        # lock first and that of `literal_figure_text` second: in the other order, two threads could wait for each other.
         vector, content = io.StringIO(), self._content
         with literal_figure_text(**_RC):
             self._figure.savefig(vector, format="svg", transparent=True, metadata={"Date": None}, bbox_inches=content)

@@ -89,7 +89,7 @@ def write_report(comparison: Comparison, folder: str | Path, *, listen: Listener
     check_listener(listen)
     check_path("the folder of a report", folder)
     if not isinstance(comparison, Comparison):
-        raise HsifeatError(f"a report is written of what compare returns; found {format_value(comparison)}")
+        raise HsifeatError(f"write_report takes the Comparison that compare returns; found {format_value(comparison)}")
     folder = Path(folder)
     check_output(folder)
     record = ReportRecord.read(folder)

@@ -155,8 +155,9 @@ def train(
 ) -> TrainedNetwork:
     """Build and train a network.
 
-    On one machine, the same seed gives the same bits, also if several threads train networks: they do so one after another. The network is in float32, but a GPU that supports bfloat16
-    computes matrix products in bfloat16. Progress events go to the listener of the enclosing `training_listener`.
+    On one machine, the same seed gives the same bits. If several threads train networks, they do so one after another. The
+    network is in float32, but a GPU that supports bfloat16 computes matrix products in bfloat16. Progress events
+    go to the listener of the enclosing `training_listener`.
 
     Parameters
     ----------
