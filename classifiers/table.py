@@ -227,7 +227,7 @@ class PixelTable:
         for one, other in combinations(tables, 2):
             if one.scene_names == other.scene_names and _share_labels(one, other):
                 raise StoreError(
-                    f"two tables are of the scene {one.scene_names[0]}: give each scene once; a mask selects rows of its table, as in "
+                    f"two tables are of the scene {one.scene_names[0]}: give each scene once; to select rows, index its table with a mask, as in "
                     "table[is_wanted]"
                 )
         return cls._join(tables)

@@ -57,7 +57,7 @@ def draw_check_places(
     >>> draw_check_places(open_scene_columns(hsifeat.open_features("fields.zarr")), 2).shape
     (2, 2)
     """
-    check_type(columns, SceneColumns, "the columns of a scene are those of open_scene_columns")
+    check_type(columns, SceneColumns, "columns must be a SceneColumns, as open_scene_columns returns it")
     check_integers(0, count=count, seed=seed)
     if among is not None:
         check_mask(among, columns.shape, "among")

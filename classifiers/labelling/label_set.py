@@ -14,7 +14,7 @@ from hsifeat.scenes.labels.classes import composed
 from hsifeat.scenes.scene_checks import check_type
 from hsifeat.types import as_int
 
-# Largest number of a class while labelling. Every map format can store it, unlike `hsifeat.types.LARGEST_CLASS`.
+# Largest class number in a label set. Every map format can store it, unlike `hsifeat.types.LARGEST_CLASS`.
 LARGEST_LABEL_CLASS = 2**16 - 1
 _MAX_LETTERS = 100
 _KEYS = "123456789abcdefghijklmnopqrstuvwxyz"

@@ -44,7 +44,7 @@ class Backbone(FeatureSource, Protocol):
     `forward_to` or `predict`.
 
     If threads share a backbone, hsifeat calls `to`, `encode`, `forward_to` and `predict` in one thread at a time, see
-    `exclusive_use`. Other threads may read the properties and call `identity` meanwhile.
+    `exclusive_use`. At the same time, other threads may read the properties and call `identity`.
 
     Examples
     --------

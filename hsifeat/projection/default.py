@@ -31,7 +31,7 @@ def match_scene(
     backbone : object
         The backbone, which may have a ``projection_file``.
     origin : str
-        Where `projection` comes from, for notes and error messages.
+        Origin of `projection`, for notes and error messages.
 
     Raises
     ------

@@ -92,6 +92,6 @@ def check_coordinates(array: Any, grid: Georeference | None, name: str, kind: st
         y = array.dims[0]
         raise SceneError(
             f"{name}: the {kind} has coordinates of another grid than the georeference: {found.crs_name}, {found.transform} instead of "
-            f"{grid.crs_name}, {grid.transform}: sort them, as in array.sortby({str(y)!r}, ascending=False), correct one of both, or give "
+            f"{grid.crs_name}, {grid.transform}: sort them, as in array.sortby({str(y)!r}, ascending=False), correct the coordinates or the georeference, or give "
             "array.values if the georeference is right"
         )

@@ -169,7 +169,7 @@ class LocalLocation:
         return self._text
 
     def check_address(self) -> None:
-        """Raise no error: a path is enough to open a folder."""
+        """Do nothing: any process can open a folder by its path."""
 
     def zarr(self, *, writable: bool) -> ZarrStore:
         """Return the files of this location as a Zarr store. If `writable` is False, the Zarr store is read-only."""

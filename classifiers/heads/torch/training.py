@@ -36,7 +36,7 @@ _listener: ContextVar[Listener] = ContextVar("listener", default=silent)
 def training_listener(listener: Listener) -> Iterator[None]:
     """Inside the ``with`` block, send the progress events of every training to `listener`.
 
-    Other threads that train or load networks wait while the listener is called. It must not wait for them.
+    While the listener is called, other threads that train or load networks are blocked. The listener must not wait for them.
     """
     token = _listener.set(listener)
     try:

@@ -240,7 +240,7 @@ def _check_crs_links(path: Path) -> None:
 def vector_options() -> Iterator[None]:
     """Set `OPTIONS` for pyogrio in a ``with`` block. pyogrio has a separate GDAL, which ignores rasterio's options.
 
-    The options apply to all threads. Blocks of several threads must not overlap.
+    The options apply to all threads, so blocks of several threads must not overlap.
     """
     import pyogrio
 
