@@ -28,7 +28,10 @@ def check_restored(head: Head) -> None:
     if head.layout is not None and head.layout.width != width:
         raise ValueError(f"the head takes {width} columns, but its layout has {head.layout.width}")
     classes = head.classes_
-    if not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) < 2 or classes.dtype.kind not in "iuUb":
+    is_list = (
+        isinstance(classes, np.ndarray) and classes.ndim == 1 and len(classes) >= 2 and classes.dtype.kind in "iufUb"
+    )
+    if not is_list or (classes.dtype.kind == "f" and (classes != np.floor(classes)).any()):
         raise ValueError("the classes are not a list of two or more numbers or names")
     if not (classes[1:] > classes[:-1]).all():
         raise ValueError("the classes are not in ascending order")

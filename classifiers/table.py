@@ -218,12 +218,17 @@ class PixelTable:
         StoreError
             If there are no tables. If two tables have other columns, bands or recipes. If a table shares a class number,
             but no class name, with the tables before it. If two classes of a table have the same name. If two tables are of
-            one scene, because splits would treat them as two scenes.
+            one scene, because splits would treat them as two scenes. If a table already has several scenes.
         """
         if not tables:
             raise StoreError("no tables: give one or more")
         for other in tables[1:]:
             check_same_columns(tables[0], other)
+        if len(tables) > 1 and (joined := next((one for one in tables if len(one.scene_aliases) > 1), None)):
+            raise StoreError(
+                f"a table has the scenes {', '.join(joined.scene_names)} already: join the tables of all scenes in one call, or read "
+                "them with `from_store([...])`"
+            )
         for one, other in combinations(tables, 2):
             if one.scene_names == other.scene_names and _share_labels(one, other):
                 raise StoreError(

@@ -29,7 +29,7 @@ from classifiers.heads.row_checks import (
 )
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError
-from hsifeat.formatting import format_count
+from hsifeat.formatting import format_count, format_value
 
 
 def check_width(layout: Layout | None, width: int) -> None:
@@ -221,6 +221,7 @@ class Head(ClassifierMixin, BaseEstimator):
 
     def _encode(self, labels: NDArray[Any]) -> NDArray[np.int64]:
         """Set `classes_`, and return the code of each label, (n,) int64 from 0 to C-1."""
+        labels = _plain_labels(labels)
         try:
             check_classification_targets(labels)
         except ValueError as error:
@@ -289,6 +290,17 @@ class Head(ClassifierMixin, BaseEstimator):
         check_width(self.layout, rows.shape[1])
         check_magnitude(rows, self.layout)
         return checked
+
+
+def _plain_labels(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return labels of pandas, which may be objects, as integers or strings of NumPy. A saved head can only have these."""
+    if labels.dtype.kind in "iufbUS":
+        return labels
+    values = labels.tolist()
+    for kind in (str, bool, int):
+        if all(isinstance(value, kind) for value in values):
+            return np.asarray(values, kind)
+    raise HeadError(f"labels must be classes, as integers or strings; found {format_value(values)}")
 
 
 def _not_finite(X: ArrayLike, layout: Layout | None) -> str:

@@ -78,6 +78,8 @@ def prepare(
     if not isinstance(scene, Scene):
         scene = open_scene(scene)
     backbone: Any = _backbone(config) if source is None else source
+    if config.backbone is not None and not isinstance(config.backbone, str | Path):
+        config.refuse(("class_label", "prompt", "upsample"), because="an opened `backbone`")
     _check_weights(backbone, config, listen)
     if not config.companion:
         scene = match_scene(scene, config.projection, backbone, config.inherited_from or "the scene of the projection")

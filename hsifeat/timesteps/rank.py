@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hsifeat.backbones.device import pick_device
 from hsifeat.backbones.open_backbone import open_backbone
-from hsifeat.backbones.options import UPSAMPLE
 from hsifeat.backbones.plugins import check_backbone
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.schedule import NoiseSchedule, schedule_from_config
@@ -137,11 +137,7 @@ def rank_timesteps(
         0, budget=0 if budget is None else budget, intervals=intervals, patch=0 if patch is None else patch, seed=seed
     )
     projection = _preset_projection(backbone) if projection is None else projection
-    if isinstance(backbone, str | Path):
-        upsample = UPSAMPLE if upsample is None else upsample
-        backbone = open_backbone(backbone, seed=seed, class_label=class_label, prompt=prompt, upsample=upsample)
-    if backbone is not None:
-        check_backbone(backbone, "the backbone")
+    backbone = _opened(backbone, seed, {"class_label": class_label, "prompt": prompt, "upsample": upsample})
     schedule = cosine_schedule() if backbone is None else _noise_schedule(backbone)
     if layer is not None and store is None:
         raise HsifeatError(f"the layer {layer} needs a store that contains it: name one with `store`")
@@ -191,6 +187,18 @@ def rank_timesteps(
     for note in ranking.notes:
         listen(Note(note))
     return ranking
+
+
+def _opened(backbone: Backbone | str | Path | None, seed: int, options: dict[str, Any]) -> Backbone | None:
+    """Open a backbone with those of `options` that are not None. They are refused for an opened backbone."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(backbone, str | Path):
+        return open_backbone(backbone, seed=seed, **given)
+    if given:
+        raise HsifeatError(f"no effect without the name of a backbone: {', '.join(f'`{name}`' for name in given)}")
+    if backbone is not None:
+        check_backbone(backbone, "the backbone")
+    return backbone
 
 
 def cosine_schedule() -> NoiseSchedule:

@@ -81,6 +81,10 @@ def test_joined_tables_have_the_same_bands():
         PixelTable.concatenate([])
     with pytest.raises(StoreError, match="two tables are of the scene a: give each scene once"):
         PixelTable.concatenate([first[:5], near, first[5:]])
+    with pytest.raises(
+        StoreError, match="a table has the scenes a, c already: join the tables of all scenes in one call"
+    ):
+        PixelTable.concatenate([PixelTable.concatenate([first, near]), table("e", NM)])
 
 
 def test_a_note_names_the_training_scene_if_its_wavelengths_were_corrected(model):

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from classifiers.heads.base import Head
@@ -51,6 +52,24 @@ def test_a_loaded_head_predicts_the_same(name, params, layout, tmp_path):
     if layout is not None:
         with pytest.raises(HeadError, match=f"{LAYOUT.width - 1} columns but the layout describes {LAYOUT.width}"):
             loaded.predict(X[:, :-1])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pd.Series(["corn", "oat"] * 20), pd.Series(["corn", "oat"] * 20, dtype="string"),
+        pd.Series(["corn", "oat"] * 20, dtype="category"), np.array(["corn", "oat"] * 20, object),
+        pd.Series([4, 7] * 20, dtype="Int64"), np.array([4, 7] * 20, object),
+    ],
+    ids=["names", "strings", "categories", "objects", "nullable", "numbers"],
+)  # fmt: skip
+def test_a_head_that_was_fitted_to_a_column_of_pandas_is_loaded_again(tmp_path, labels):
+    """The saved head was refused, with the advice not to trust it."""
+    X = np.random.default_rng(0).normal(size=(40, 3)) + np.tile([[0.0], [9.0]], (20, 1))
+    head = make_head("lda").fit(X, labels)
+    save_head(head, tmp_path / "m")
+    loaded, _ = load_head(tmp_path / "m")
+    assert loaded.predict(X).tolist() == list(labels)
 
 
 def test_class_weights_of_integer_labels_round_trip(tmp_path):

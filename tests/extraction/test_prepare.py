@@ -32,6 +32,18 @@ def test_wrong_requests_leave_nothing(scene, backbone_folder, tmp_path, options,
     assert [p.name for p in tmp_path.iterdir() if p.name != "cache"] == []
 
 
+@pytest.mark.parametrize("options", [{"class_label": 3}, {"prompt": "corn"}, {"upsample": 4}], ids=str)
+def test_options_of_a_backbone_are_refused_for_an_opened_one(scene, backbone_folder, tmp_path, options):
+    """They were ignored, so that all values of the option gave one store."""
+    (name,) = options
+    opened = hsifeat.open_backbone(backbone_folder)
+    with pytest.raises(HsifeatError, match=f"no effect with an opened `backbone`: `{name}`"):
+        hsifeat.extract(scene, backbone=opened, tile=32, halo=8, out=tmp_path / "s.zarr", **options)
+    (outcome,) = hsifeat.extract_scenes([scene], backbone=opened, tile=32, halo=8, out=tmp_path, **options)
+    assert f"`{name}`" in str(outcome.error)
+    assert not list(tmp_path.glob("*.zarr"))
+
+
 def test_the_same_arguments_give_the_same_job_and_nothing_is_written(scene, backbone_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "cache"))
     options = {"backbone": backbone_folder, "timesteps": [9, 0, 9], "projection": "pca:3", "tile": 32, "halo": 8}

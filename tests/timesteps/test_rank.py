@@ -80,6 +80,7 @@ def test_all_timesteps_of_a_small_store_are_proposed_by_default(scene, store_pat
     ("options", "error", "message"),
     [
         pytest.param({"budget": 0}, HsifeatError, "40 timesteps are compared, so the budget is 1 to 40; found 0", id="zero"),
+        pytest.param({"class_label": 3}, HsifeatError, "no effect without the name of a backbone: `class_label`", id="label"),
         pytest.param({"timesteps": []}, HsifeatError, "timesteps has no timestep to compare", id="none"),
         pytest.param({"budget": 3, "timesteps": [0, 5]}, HsifeatError, "the budget is 1 to 2; found 3", id="many"),
         pytest.param({"timesteps": [0, 1000]}, HsifeatError, "timestep 1000 is out of range", id="range"),
