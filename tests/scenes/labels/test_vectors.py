@@ -8,7 +8,6 @@ from contextlib import closing
 
 import geopandas
 import numpy as np
-import pyogrio
 import pyproj
 import pytest
 import rasterio.features
@@ -19,9 +18,7 @@ from rasterio import Affine
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes import open_labels
-from hsifeat.scenes.labels import vectors
 from tests.helpers.georeferenced import blank_scene, read_first_band
-from tests.helpers.two_threads import Meeting, run_together
 from tests.helpers.vector_files import CRS, NORTH_UP, box, saved
 
 ROTATED = Affine.translation(500_000, 4_000_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
@@ -260,7 +257,6 @@ def test_class_numbers_do_not_depend_on_the_scene(tmp_path):
     ],
 )  # fmt: skip
 def test_labels_that_can_not_be_aligned_are_refused(tmp_path, geometry, crs, scene, message):
-    import warnings
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")
@@ -399,25 +395,3 @@ def test_surfaces_are_no_polygons(tmp_path, gdal, kind):
     gdal("ogr2ogr", "-f", "GPKG", tmp_path / "x.gpkg", tmp_path / "x.csv", *layout)
     with pytest.raises(SceneError, match="neither a polygon nor a point, such as a TIN or a PolyhedralSurface"):
         open_labels(f"{tmp_path / 'x.gpkg'}:crop", blank_scene(6, 7, NORTH_UP))
-
-
-def test_files_that_two_threads_read_have_their_own_notes_and_options(tmp_path, monkeypatch):
-    """Options are those of all threads, so that the threads do not read at the same time."""
-    met, meeting, read, option = [], Meeting(), vectors._read_features, "GML_DOWNLOAD_SCHEMA"
-    before, filters = pyogrio.get_gdal_config_option(option), list(warnings.filters)
-
-    def read_together(file, selection):
-        met.append(meeting.wait())
-        warnings.warn(f"a warning of {file.name}", RuntimeWarning, stacklevel=1)
-        result = read(file, selection)
-        assert pyogrio.get_gdal_config_option(option) == "NO"
-        return result
-
-    monkeypatch.setattr(vectors, "_read_features", read_together)
-    paths = [saved(tmp_path / f"{name}.geojson", {"crop": [2, 1]}, TWO) for name in ("one", "two")]
-    found = run_together(*(lambda path=path: open_labels(path, blank_scene(6, 7, NORTH_UP)) for path in paths))
-    assert [[note for note in labels.notes if "warning" in note] for labels in found] == [
-        [f"{name}.geojson: a warning of {name}.geojson"] for name in ("one", "two")
-    ]
-    assert pyogrio.get_gdal_config_option(option) == before and warnings.filters == filters
-    assert met == [False, False]

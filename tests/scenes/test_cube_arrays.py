@@ -1,0 +1,131 @@
+"""Cubes that are arrays of other libraries: masked, lazy and labelled arrays."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import dask.array as da
+import netCDF4
+import numpy as np
+import pytest
+import rasterio
+import xarray
+
+from hsifeat import import_planes
+from hsifeat.errors import SceneError
+from hsifeat.scenes import Georeference, Scene
+
+
+def test_a_masked_array_is_refused_with_what_to_give_instead():
+    masked = np.ma.masked_equal(np.arange(1, 25).reshape(3, 4, 2), 9)
+    with pytest.raises(SceneError, match=r"mask=~np\.ma\.getmaskarray\(cube\)\.any\(axis=2\)"):
+        Scene("x", masked)
+    scene = Scene("x", masked.data, mask=~np.ma.getmaskarray(masked).any(axis=2))
+    assert (~scene.valid).sum() == 1 and not scene.valid[1, 0]
+
+
+@pytest.fixture
+def scaled_variable(tmp_path):
+    """A variable of integers whose slices netCDF4 gives as masked arrays of scaled floats."""
+    with netCDF4.Dataset(tmp_path / "scaled.nc", "w") as file:
+        for name, size in zip("yxb", (4, 5, 3), strict=True):
+            file.createDimension(name, size)
+        variable = file.createVariable("refl", "i2", ("y", "x", "b"), fill_value=-9999)
+        variable.scale_factor = 1e-4
+        values = np.ma.masked_array(np.full((4, 5, 3), 0.25), mask=False)
+        values[2, 2] = np.ma.masked
+        variable[:] = values
+    with netCDF4.Dataset(tmp_path / "scaled.nc") as file:
+        yield file["refl"]
+
+
+def test_a_netcdf4_variable_is_refused_unless_its_slices_are_as_stored(scaled_variable):
+    """The oracle is netCDF4: without its conversion, slices have the dtype and the values of the file."""
+    for attribute, message in (
+        ("cube", "cube: the slices .* are masked"),
+        ("companion", "image: the slices .* masked"),
+    ):
+        with pytest.raises(SceneError, match=message + r".*set_auto_maskandscale\(False\)"):
+            Scene("x", **{"cube": np.ones((4, 5, 3)), attribute: scaled_variable})
+    scaled_variable.set_auto_mask(False)
+    with pytest.raises(SceneError, match="the cube has the dtype int16, but its slices have float64: open the file"):
+        Scene("x", scaled_variable)
+    with pytest.raises(SceneError, match="feature array has the dtype int16, but its slices have float64"):
+        import_planes(Scene("x", np.ones((4, 5, 3))), {"e": scaled_variable})
+    scaled_variable.set_auto_maskandscale(False)
+    scene = Scene("x", scaled_variable, nodata=-9999)
+    assert not scene.valid[2, 2] and scene.valid.sum() == 19 and scene.cube[0, 0].tolist() == [2500] * 3
+
+
+class MaskedLater:
+    """An array whose slices are masked only where a value is missing, as with `set_always_mask(False)` of netCDF4."""
+
+    shape, dtype = (4, 5, 3), np.dtype(np.float32)
+
+    def __getitem__(self, key):
+        values = np.ones(self.shape, np.float32)
+        values[2, 2] = -9999
+        masked = np.ma.masked_equal(values[key], -9999)
+        return masked if masked.mask.any() else masked.data
+
+
+@pytest.mark.parametrize(
+    "use", [lambda scene: scene.valid, lambda scene: scene.digest, lambda scene: scene.with_bands([0]).digest]
+)
+@pytest.mark.parametrize("mask", [None, np.ones((4, 5), bool)], ids=["no mask", "mask"])
+def test_lazy_masked_arrays_are_refused_before_their_values_are_used(use, mask):
+    dask_array = da.from_array(np.arange(1, 61, dtype=np.float32).reshape(4, 5, 3), chunks=2)
+    with pytest.raises(SceneError, match="x: cube: the slices of the array are masked"):
+        Scene("x", da.ma.masked_equal(dask_array, 9), mask=mask)
+    scene = Scene("x", MaskedLater(), mask=mask)
+    with pytest.raises(SceneError, match="masked values would count as data"):
+        use(scene), scene.digest
+    wrong = dask_array.map_blocks(lambda block: block * 1.5, dtype="i2", meta=np.empty((0, 0, 0), "i2"))
+    with pytest.raises(SceneError, match="dtype int16, but its slices have float32"):
+        Scene("x", wrong)
+
+
+@pytest.mark.parametrize(
+    ("dims", "order"),
+    [
+        (("band", "y", "x"), "'y', 'x', 'band'"),
+        (("x", "y", "wavelength"), "'y', 'x', 'wavelength'"),
+        (("feature", "lat", "lon"), "'lat', 'lon', 'feature'"),
+        (("y", "x", "band"), None),
+        (("y", "x", "feature"), None),
+        (("dim_0", "dim_1", "dim_2"), None),
+    ],
+)
+def test_dimensions_of_a_data_array_are_heeded(dims, order, tmp_path):
+    """xarray itself turns the refused array as the message says."""
+    array = xarray.DataArray(np.random.default_rng(0).normal(size=(5, 5, 5)), dims=dims)
+    other = Scene("x", np.ones((5, 5, 5)))
+    if order is not None:
+        for use in (partial(Scene, "x"), lambda cube: import_planes(other, {"x": cube}, out=tmp_path / "x.zarr")):
+            with pytest.raises(
+                SceneError, match=rf"^x: a .* found the dimensions .*: give array.transpose\({order}\)$"
+            ):
+                use(array)
+        array = array.transpose(*(dim.strip("' ") for dim in order.split(",")))
+    np.testing.assert_array_equal(Scene("x", array).cube[...], array.to_numpy())
+
+
+def test_coordinates_of_a_data_array_are_those_of_the_georeference():
+    """rasterio gives the coordinates of the centres of pixels."""
+    place, values = rasterio.Affine(10, 0, 500_000, 0, -10, 4_000_000), np.ones((4, 5, 3))
+    where = Georeference(rasterio.CRS.from_epsg(32632).to_wkt(), tuple(place)[:6])
+
+    def located(values, place):
+        x, y = (np.array([place @ (k + 0.5, k + 0.5) for k in range(max(values.shape))])[:, axis] for axis in (0, 1))
+        return xarray.DataArray(values, {"y": y[: len(values)], "x": x[: values.shape[1]]}, ("y", "x", "band"))
+
+    cube, companion = located(values, place), located(np.ones((8, 10, 3)), place @ rasterio.Affine.scale(0.5))
+    moved = cube.assign_coords(x=cube.x + 30)
+    assert Scene("x", cube, georeference=where, companion=companion).companion_factor == 2
+    for wrong in (cube[::-1], moved, moved[::-1]):
+        assert Scene("x", wrong).georeference is None  # the order of the user
+        assert Scene("x", wrong.to_numpy(), georeference=where).georeference is where
+        with pytest.raises(SceneError, match=r"x: the cube has coordinates of another grid .*array.sortby\('y', asc"):
+            Scene("x", wrong, georeference=where)
+    with pytest.raises(SceneError, match=r"x: the companion image has coordinates of another grid"):
+        Scene("x", cube, georeference=where, companion=companion[::-1])
