@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -19,7 +20,8 @@ from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers import read_raster
 from hsifeat.types import PlaneId
 
-_COLUMN = re.compile(r"(.+)\[(\d+)\]")
+_COLUMN = re.compile(r"(.+)\[(\d{1,9})\]")
+_PIXEL_COLUMNS = ("row", "col")
 
 
 def is_exported_table(path: Path) -> bool:
@@ -33,33 +35,21 @@ def read_exported_table(path: Path, scene: PixelGrid) -> list[FeatureMap]:
     Raises
     ------
     SceneError
-        If the files of the table are damaged, do not belong together, or have a pixel outside of the scene. If no column of
-        the table belongs to a plane.
+        If the files of the table are damaged, do not belong together, or have a pixel outside of the scene or a pixel twice.
+        If no column of the table belongs to a plane.
     """
     table = read_raster(path, 2).array
     names = _column_names(path)
-    rows, cols = _pixels(path, scene)
-    if tuple(table.shape) != (len(rows), len(names)):
+    index, pixels = _pixel_index(_pixels_file(path), scene)
+    if tuple(table.shape) != (pixels, len(names)):
         raise SceneError(
-            f"{path}: {' x '.join(map(str, table.shape))} values for {format_count(len(rows), 'pixel')} and {format_count(len(names), 'column')}: these files are not of "
+            f"{path}: {' x '.join(map(str, table.shape))} values for {format_count(pixels, 'pixel')} and {format_count(len(names), 'column')}: these files are not of "
             "one export"
         )
-    index = np.full((scene.rows, scene.cols), -1, np.int64)
-    index[rows, cols] = np.arange(len(rows))
-    columns: dict[PlaneId, list[int]] = {}
-    for column, name in enumerate(names):
-        plane = _plane_of(name)
-        if plane is not None:
-            columns.setdefault(plane, []).append(column)
-    if not columns:
-        raise SceneError(f"{path}: no column of a plane: export some with `planes`")
-    maps = []
-    for plane, own in columns.items():
-        if own != list(range(own[0], own[0] + len(own))):
-            raise SceneError(f"{path}: the columns of {plane} do not follow one another: export the features again")
-        array = TableView(table, index, own[0], len(own))
-        maps.append(FeatureMap(plane, str(path), array, georeference=scene.georeference))
-    return maps
+    return [
+        FeatureMap(plane, str(path), TableView(table, index, first, channels), georeference=scene.georeference)
+        for plane, first, channels in _planes(path, names)
+    ]
 
 
 class TableView(ArrayView):
@@ -107,12 +97,23 @@ def _column_names(path: Path) -> list[str]:
     return names
 
 
-def _pixels(path: Path, scene: PixelGrid) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    file = _pixels_file(path)
+def _pixel_index(file: Path, scene: PixelGrid) -> tuple[NDArray[np.int64], int]:
+    """Return the `index` of a `TableView`, and the number of pixels in the table."""
+    own = _find_columns(file)
     try:
-        rows, cols = np.loadtxt(file, np.int64, delimiter=",", skiprows=1, usecols=(0, 1), ndmin=2).T
+        rows, cols = np.loadtxt(
+            file,
+            np.int64,
+            comments=None,
+            delimiter=",",
+            skiprows=1,
+            usecols=own,
+            ndmin=2,
+            encoding="utf-8",
+            quotechar='"',
+        ).T
     except ValueError as error:
-        raise SceneError(f"{file} has no rows and columns of pixels: export the features again") from error
+        raise SceneError(f"{file}: rows and columns of pixels can't be read as whole numbers: {error}") from error
     outside = (rows < 0) | (rows >= scene.rows) | (cols < 0) | (cols >= scene.cols)
     if outside.any():
         first = int(np.argmax(outside))
@@ -120,15 +121,52 @@ def _pixels(path: Path, scene: PixelGrid) -> tuple[NDArray[np.intp], NDArray[np.
             f"{file}: the pixel at row {rows[first]}, column {cols[first]} lies outside of the scene {scene.name} "
             f"({scene.rows} x {scene.cols} pixels): name the scene that was exported"
         )
-    return rows, cols
+    index = np.full((scene.rows, scene.cols), -1, np.int64)
+    index[rows, cols] = np.arange(len(rows))
+    repeated = index[rows, cols] != np.arange(len(rows))
+    if repeated.any():
+        first = int(np.argmax(repeated))
+        raise SceneError(
+            f"{file} lists the pixel at row {rows[first]}, column {cols[first]} more than once: each pixel has one row in the table"
+        )
+    return index, len(rows)
 
 
-def _plane_of(name: str) -> PlaneId | None:
-    match = _COLUMN.fullmatch(name)
-    if match is None or match[1] == "band":
-        return None
+def _find_columns(file: Path) -> list[int]:
+    """Return the column indices of row and col in a CSV file with a header line."""
     try:
-        return PlaneId.parse(match[1])
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            names = [name.strip() for name in next(csv.reader(lines), [])]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SceneError(f"{file} can't be read as comma-separated text in UTF-8: {error}") from error
+    if any(names.count(name) != 1 for name in _PIXEL_COLUMNS):
+        raise SceneError(
+            f"{file} has the columns {', '.join(names) or 'none'}; it needs {' and '.join(_PIXEL_COLUMNS)} once, separated by commas"
+        )
+    return [names.index(name) for name in _PIXEL_COLUMNS]
+
+
+def _planes(path: Path, names: list[str]) -> list[tuple[PlaneId, int, int]]:
+    """Return the planes of a table, each with the index of its first column and its number of columns."""
+    columns: dict[PlaneId, list[tuple[int, int]]] = {}
+    for column, name in enumerate(names):
+        match = _COLUMN.fullmatch(name)
+        if match is not None and match[1] != "band":
+            columns.setdefault(_parse_plane(match[1], name), []).append((column, int(match[2])))
+    if not columns:
+        raise SceneError(f"{path}: no column of a plane: export some with `planes`")
+    for plane, own in columns.items():
+        steps = np.diff(own, axis=0)
+        if (steps[:, 0] != 1).any() or (steps[:, 1] < 1).any():
+            raise SceneError(
+                f"{path}: the columns of {plane} must be adjacent and in the order of their channels: export the features again"
+            )
+    return [(plane, own[0][0], len(own)) for plane, own in columns.items()]
+
+
+def _parse_plane(text: str, name: str) -> PlaneId:
+    try:
+        return PlaneId.parse(text)
     except StoreError as error:
         raise SceneError(
             f"the column {name[:80]!r} of an exported table names no plane: export the features again"

@@ -1,0 +1,65 @@
+"""Exported tables that were changed by another program before they are imported."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hsifeat
+from hsifeat.errors import SceneError
+
+
+@pytest.fixture
+def table(features, tmp_path):
+    hsifeat.export_features(features, tmp_path / "t.npy", planes=["t0/*"])
+    return tmp_path / "t.npy"
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [("class", "row", "col"), ("col", "row", "class"), ("row", "name", "col"), ("col", "row")],
+    ids=",".join,
+)
+def test_columns_of_the_pixels_are_found_by_name(columns, table, scene, features, tmp_path):
+    """They were read by position, so that features lay at other pixels without a note."""
+    pixels = table.with_suffix(".pixels.csv")
+    frame = pd.read_csv(pixels).assign(name='bare soil, "dry"')
+    frame[list(columns)].to_csv(pixels, index=len(columns) == 2, encoding="utf-8-sig", lineterminator="\r\n")
+    hsifeat.import_planes(scene, table, out=tmp_path / "x.zarr")
+    back = hsifeat.open_features(tmp_path / "x.zarr")
+    np.testing.assert_array_equal(back.sample(frame.row, frame.col, ["t0/*"]), np.load(table))
+    assert back.valid.sum() == len(frame)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("col", "column"), "has the columns row, column, class; it needs row and col once"),
+        (lambda text: text.replace("class", "row"), "has the columns row, col, row; it needs row and col once"),
+        (lambda text: text.replace(",", ";"), "has the columns row;col;class; it needs row and col once, separated by commas"),
+        (lambda text: text.partition("\n")[2], "has the columns 0, 0, 1; it needs row and col once"),
+        (lambda text: text.replace("\n0,1,", "\n0,0,"), "lists the pixel at row 0, column 0 more than once"),
+        (lambda text: text.replace("\n0,1,", "\n0.0,1.0,"), "rows and columns of pixels can't be read as whole numbers: .*'0.0'"),
+        (lambda text: text.replace("row", "\xe9"), "can't be read as comma-separated text in UTF-8"),
+        (lambda text: "", "has the columns none; it needs row and col once"),
+    ],
+)  # fmt: skip
+def test_pixels_without_a_place_are_refused(change, message, table, scene, tmp_path):
+    pixels = table.with_suffix(".pixels.csv")
+    pixels.write_text(change(pixels.read_text()), "latin-1")
+    with pytest.raises(SceneError, match=rf"^{re.escape(str(pixels))}:? {message}"):
+        hsifeat.import_planes(scene, table, out=tmp_path / "x.zarr")
+
+
+def test_channels_in_another_order_are_refused(table, scene, tmp_path):
+    """A sort by name puts channel 10 before channel 2. It became channel 2 without a note."""
+    file = table.with_suffix(".columns.json")
+    content = json.loads(file.read_text())
+    content["columns"][:2] = content["columns"][1::-1]
+    file.write_text(json.dumps(content))
+    with pytest.raises(SceneError, match=r"the columns of t0/.* must be adjacent and in the order of their channels"):
+        hsifeat.import_planes(scene, table, out=tmp_path / "x.zarr")
