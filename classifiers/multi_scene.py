@@ -54,17 +54,13 @@ def select_scene_labels(
     ------
     HsifeatError
         If a scene lacks the label map. If no pixel of any scene is labelled. If there are several scenes, and `labels` is the
-        label map of one scene.
+        label map of one scene, or of the scenes in another order. If `labels` has another georeference than a scene.
     """
-    if isinstance(labels, Labels) and len(labels.windows) != len(scenes):
-        raise StoreError(f"{len(scenes)} scenes can't share one label map: give the name of a map that each store has")
+    if isinstance(labels, Labels):
+        _check_scenes(labels, scenes)
     maps = []
     for index, features in enumerate(scenes.scenes):
-        one = (
-            _crop(labels, labels.windows[index])
-            if isinstance(labels, Labels)
-            else _named_labels(features, labels, scenes)
-        )
+        one = _part(labels, index) if isinstance(labels, Labels) else _named_labels(features, labels, scenes)
         if background_class is not None:
             one = one.with_background(background_class)
         maps.append(features.valid_labels(one))
@@ -84,8 +80,24 @@ def _named_labels(features: Features, name: str | None, scenes: SceneSet) -> Lab
         ) from error
 
 
-def _crop(labels: Labels, window: Window) -> Labels:
-    return replace(labels, classes=labels.classes[window.slices], parts=()) if labels.parts else labels
+def _check_scenes(labels: Labels, scenes: SceneSet) -> None:
+    if len(labels.windows) != len(scenes):
+        raise StoreError(f"{len(scenes)} scenes can't share one label map: give the name of a map that each store has")
+    for index, part in enumerate(labels.parts):
+        # Two scenes can share a name, but not all names of their stores.
+        common = [len({*part.names} & {*names}) for names in scenes.aliases]
+        if common[index] < max(common):
+            raise StoreError(
+                f"the labels {labels.name!r} have the scenes {', '.join(one.names[0] for one in labels.parts)}, but the stores have "
+                f"{', '.join(scenes.scene_names)}: give the stores in the order of the labels"
+            )
+
+
+def _part(labels: Labels, index: int) -> Labels:
+    if not labels.parts:
+        return labels
+    part = labels.parts[index]
+    return replace(labels, classes=labels.classes[part.window.slices], parts=(), georeference=part.georeference)
 
 
 def select_labels(features: Features, name: str | None = None) -> Labels:
@@ -195,7 +207,8 @@ def merge_label_maps(
             common = numbers.get(name, number)
             part[one.classes == number] = common
             colours.setdefault(common, one.class_colours[number])
-        parts.append(ScenePart((f"scene {index + 1}",) if names is None else names[index], window))
+        own_names = (f"scene {index + 1}",) if names is None else names[index]
+        parts.append(ScenePart(own_names, window, one.georeference))
     class_names = {number: name for name, number in numbers.items()}
     return Labels(labels[0].name, merged, class_names, colours, parts=tuple(parts))
 

@@ -28,10 +28,10 @@ from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes
 from hsifeat.features.selection import plane_names
 from hsifeat.features.stack import StoreLike
-from hsifeat.formatting import format_value
+from hsifeat.formatting import format_count, format_value
 from hsifeat.runtime.events import Listener, check_listener, silent
 from hsifeat.scenes import Labels
-from hsifeat.types import check_switches
+from hsifeat.types import check_switches, read_only
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +43,12 @@ class PixelTable:
     X : (n, width) float32 array
         Input values; `layout` describes the columns.
     y : (n,) integer array
-        Class number of each pixel, never 0.
+        Class number of each pixel in `labels`, never 0. Read-only. To train on other classes, such as merged ones, read the
+        table with a changed label map, see the argument `labels` of `from_store`.
     rows, cols : (n,) intp arrays
-        Position of each pixel in its scene.
+        Position of each pixel in its scene. Read-only.
     scene : (n,) intp array
-        Index of the scene of each pixel, from 0. The array can be the argument `groups` of scikit-learn's
+        Index of the scene of each pixel, from 0. Read-only. The array can be the argument `groups` of scikit-learn's
         `LeaveOneGroupOut`.
     layout : Layout
         Description of the columns.
@@ -69,6 +70,11 @@ class PixelTable:
     options : mapping of str to object
         Options of the extraction of the planes, see `Features.options`.
 
+    Raises
+    ------
+    StoreError
+        If `y` differs from the classes of the pixels in `labels`.
+
     Examples
     --------
     >>> table = PixelTable.from_store("fields.zarr", planes=["t300/up_blocks.2"])
@@ -89,6 +95,16 @@ class PixelTable:
     sample: SceneSample | None = None
     wavelengths_nm: NDArray[np.float64] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if differing := np.count_nonzero(self.labels.classes[self.coordinates] != self.y):
+            raise StoreError(
+                f"{differing} of {format_count(len(self.y), 'row')} of the table have another class than their pixels in the labels "
+                f"{self.labels.name!r}, from which splits are drawn: read the table with the changed label map, "
+                "`PixelTable.from_store(..., labels=Labels(name, classes))`"
+            )
+        for name in ("y", "rows", "cols", "scene"):
+            object.__setattr__(self, name, read_only(getattr(self, name)))
 
     @classmethod
     def from_store(

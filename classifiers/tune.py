@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -179,7 +179,6 @@ def tune_head(
         raise HeadError(f"{type(head).__name__} has nothing left to tune: it searches {searched}; leave tuning out")
     if validation is not None:
         check_same_columns(train, validation)
-        validation = replace(validation, y=matched_classes(train, validation))
         scores, params = _search(head, space, train, None, listen, validation)
         return _select(f"{format_count(len(validation), 'validation pixel')} of other scenes", scores, params)
     fold = fold_regions(train.y, *train.coordinates, MAX_FOLDS, seed=seed)
@@ -217,7 +216,7 @@ def _search(
     X, y, positions = train.X, train.y, train.positions
     if validation is not None:
         positions = np.concatenate([positions, validation.positions])
-        X, y = np.concatenate([X, validation.X]), np.concatenate([y, validation.y])
+        X, y = np.concatenate([X, validation.X]), np.concatenate([y, matched_classes(train, validation)])
         fold = np.repeat([-1, 0], [len(train), len(validation)])
     folds, candidates = len(np.unique(fold[fold >= 0])), len(ParameterGrid(space))
     fits = 0

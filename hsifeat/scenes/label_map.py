@@ -43,10 +43,13 @@ class ScenePart:
         the scene's stores.
     window : Window
         Rows and columns of the scene in the label map.
+    georeference : Georeference or None
+        Position of the scene, or None if unknown.
     """
 
     names: tuple[str, ...]
     window: Window
+    georeference: Georeference | None = None
 
 
 @dataclass(frozen=True, eq=False)

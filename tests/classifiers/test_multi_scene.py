@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pyproj import CRS
 from sklearn.base import clone
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -14,9 +15,10 @@ from classifiers.heads.registry import make_head
 from classifiers.multi_scene import common_class_numbers, merge_label_maps, scene_row_offsets
 from classifiers.table import PixelTable
 from classifiers.tune import tune_head
-from hsifeat.errors import HsifeatError, StoreError
+from hsifeat.errors import HsifeatError, SceneError, StoreError
 from hsifeat.features.stack import open_stack
 from hsifeat.scenes import Labels, Scene
+from hsifeat.scenes.georeference import Georeference
 from tests.helpers.small import small_labels
 
 
@@ -159,3 +161,30 @@ def test_a_validation_table_with_other_columns_is_refused(store_path, other_scen
         tune_head(head, train, {}, validation=backwards)
     with pytest.raises(StoreError, match="second has other columns than"):
         tune_head(head, train, {}, validation=PixelTable.from_store(other_scene))
+
+
+def test_a_label_map_of_several_scenes_is_laid_on_these_scenes_only(scene, backbone_folder, tmp_path):
+    """Two tiles of one shape were read with the labels of each other when the stores were given in another order."""
+    crs = CRS.from_epsg(32633).to_wkt()
+    tiles, rng = {}, np.random.default_rng(0)
+    for name, row in (("north", 0), ("south", 32)):
+        cube = scene.cube[row : row + 32]
+        here = Georeference(crs, (30.0, 0.0, 5e5, 0.0, -30.0, 4e6 - 30.0 * row))
+        labels = {"fields": Labels("fields", rng.integers(0, 3, cube.shape[:2]), {1: "corn", 2: "rye"})}
+        tiles[name] = Scene(name, cube, scene.wavelengths_nm, labels, georeference=here)
+        hsifeat.extract(tiles[name], backbone="context", layers=["mean-3"], out=tmp_path / f"{name}.zarr")
+    north, south = tmp_path / "north.zarr", tmp_path / "south.zarr"
+    table = PixelTable.from_store([north, south], context=[])
+    again = PixelTable.from_store([north, south], context=[], labels=table.labels)
+    np.testing.assert_array_equal(again.y, table.y)
+    assert [part.georeference for part in table.labels.parts] == [tile.georeference for tile in tiles.values()]
+    with pytest.raises(
+        StoreError, match="'fields' have the scenes north, south, but the stores have south, north: give"
+    ):
+        PixelTable.from_store([south, north], context=[], labels=table.labels)
+    unnamed = replace(
+        table.labels, parts=tuple(replace(part, names=(f"{n}",)) for n, part in enumerate(table.labels.parts))
+    )
+    np.testing.assert_array_equal(PixelTable.from_store([north, south], context=[], labels=unnamed).y, table.y)
+    with pytest.raises(SceneError, match="have another georeference than the scene south"):
+        PixelTable.from_store([south, north], context=[], labels=unnamed)

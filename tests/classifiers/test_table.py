@@ -121,3 +121,24 @@ def test_row_selection_applies_to_every_array(store_path):
     some = table[table.y == 2]
     assert set(some.y) == {2} and len(some.X) == len(some.rows) == len(some.cols) == len(some.scene) == len(some)
     assert replace(some, X=some.X + 1).layout == table.layout
+
+
+def test_the_classes_of_a_table_are_those_of_its_label_map(store_path, scene):
+    """Merged classes of `y` alone came back where tables were joined, and splits were drawn from the former classes."""
+    table = PixelTable.from_store(store_path, planes=[])
+    merged = np.where(table.y == 3, 2, table.y)
+    for array in (table.y, table.rows, table.cols, table.scene, table[:5].y):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 1
+    different = np.count_nonzero(scene.labels["fields"].classes == 3)
+    with pytest.raises(StoreError, match=rf"^{different} of {len(table)} rows of the table have another class than"):
+        replace(table, y=merged)
+    classes = scene.labels["fields"].classes
+    changed = Labels("merged", np.where(classes == 3, 2, classes), {1: "a", 2: "b", 4: "d"})
+    again = PixelTable.from_store(store_path, planes=[], labels=changed)
+    np.testing.assert_array_equal(again.y, merged)
+    np.testing.assert_array_equal(replace(table, y=merged, labels=changed).y, merged)
+    train, test = next(again.cv("per-class:5", 1).split())
+    assert [np.count_nonzero(again.y[train] == c) for c in (1, 2, 4)] == [5, 5, 5] and len(train) + len(test) == len(
+        again
+    )
