@@ -223,11 +223,23 @@ class PixelTable:
         return cls._join(tables)
 
     @classmethod
-    def concatenate(cls, tables: Sequence[PixelTable]) -> PixelTable:
+    def concatenate(cls, tables: Sequence[PixelTable], *, listen: Listener = silent) -> PixelTable:
         """Join tables of different scenes into one table.
 
         The tables must have the same layout, the same bands in the same order, and planes of the same recipe. Their
         classes are matched by name. To match bands by wavelength, read all scenes together with `from_store`.
+
+        Parameters
+        ----------
+        tables : sequence of PixelTable
+            The tables, one per scene.
+        listen : callable
+            Receives notes on bands that may be paired wrongly between scenes.
+
+        Returns
+        -------
+        PixelTable
+            The table of all scenes. Its scenes and rows have the order of `tables`.
 
         Raises
         ------
@@ -236,10 +248,11 @@ class PixelTable:
             but no class name, with the tables before it. If two classes of a table have the same name. If two tables are of
             one scene, because splits would treat them as two scenes. If a table already has several scenes.
         """
+        check_listener(listen)
         if not tables:
             raise StoreError("no tables: give one or more")
         for other in tables[1:]:
-            check_same_columns(tables[0], other)
+            check_same_columns(tables[0], other, listen)
         if len(tables) > 1 and (joined := next((one for one in tables if len(one.scene_aliases) > 1), None)):
             raise StoreError(
                 f"a table has the scenes {', '.join(joined.scene_names)} already: join the tables of all scenes in one call, or read "

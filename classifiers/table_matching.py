@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from classifiers.layout import Layout, first_difference
 from classifiers.multi_scene import common_class_numbers
 from hsifeat.errors import StoreError
+from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Labels
-from hsifeat.scenes.band_matching import match_bands
+from hsifeat.scenes.band_matching import match_bands, matching_notes
 
 
 class Table(Protocol):
@@ -38,8 +39,11 @@ class Table(Protocol):
     def scene_names(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
-def check_same_columns(first: Table, other: Table) -> None:
-    """Raise `StoreError` if the columns of two tables differ in layout, order of the bands or recipe of the planes."""
+def check_same_columns(first: Table, other: Table, listen: Listener) -> None:
+    """Raise `StoreError` if the columns of two tables differ in layout, order of the bands or recipe of the planes.
+
+    The listener receives the notes of `hsifeat.scenes.band_matching.matching_notes`.
+    """
     name, first_name = other.scene_names[0], first.scene_names[0]
     if other.layout != first.layout:
         difference = first_difference(other.layout, first.layout)
@@ -52,6 +56,8 @@ def check_same_columns(first: Table, other: Table) -> None:
             raise StoreError(
                 f"{name} has its bands in another order than {first_name}: read both with `from_store([...])`, which matches bands by wavelength"
             )
+        for note in matching_notes(first.wavelengths_nm, nm, name=name, wanted_name=first_name):
+            listen(Note(note))
     if first.layout.stored and other.options != first.options:
         raise StoreError(
             f"the planes of {name} have another recipe than those of {first_name}: `from_store([...])` of both says where they differ"

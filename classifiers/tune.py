@@ -138,7 +138,7 @@ def tune_head(
     seed : int
         Seed of the folds.
     listen : callable
-        Callback for progress events.
+        Receives progress events, and notes on bands that may be paired wrongly between `train` and `validation`.
 
     Returns
     -------
@@ -178,7 +178,7 @@ def tune_head(
         searched = ", ".join(head.search_space) or "nothing"
         raise HeadError(f"{type(head).__name__} has nothing left to tune: it searches {searched}; leave tuning out")
     if validation is not None:
-        check_same_columns(train, validation)
+        check_same_columns(train, validation, listen)
         scores, params = _search(head, space, train, None, listen, validation)
         return _select(f"{format_count(len(validation), 'validation pixel')} of other scenes", scores, params)
     fold = fold_regions(train.y, *train.coordinates, MAX_FOLDS, seed=seed)

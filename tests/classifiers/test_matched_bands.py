@@ -10,7 +10,8 @@ from classifiers.layout import Layout
 from classifiers.model import Model
 from classifiers.predict import predict_map, write_scene_map
 from classifiers.table import PixelTable
-from hsifeat.errors import SceneError, StoreError
+from classifiers.tune import tune_head
+from hsifeat.errors import HsifeatError, SceneError, StoreError
 from hsifeat.features.scene_features import SceneFeatures
 from hsifeat.features.scene_set import SceneSet
 from hsifeat.runtime.events import Note
@@ -85,6 +86,44 @@ def test_joined_tables_have_the_same_bands():
         StoreError, match="a table has the scenes a, c already: join the tables of all scenes in one call"
     ):
         PixelTable.concatenate([PixelTable.concatenate([first, near]), table("e", NM)])
+
+
+@pytest.mark.parametrize(
+    ("nm", "other_nm", "note"),
+    [
+        (NM, None, "b: its bands are taken in their order, because the wavelengths of b are unknown"),
+        (None, NM, "b: its bands are taken in their order, because the wavelengths of a are unknown"),
+        (
+            (450.0,) * 3 + (650.0,) * 3,
+            (451.0,) * 3 + (651.0,) * 3,
+            "b: bands with equal wavelengths (451, 651 nm) can't be",
+        ),
+        (NM, (451.0, 551, 554, 651, 651, 751), None),
+        (NM, NM, None),
+        (None, None, None),
+    ],
+)
+def test_tables_get_the_notes_of_stores(nm, other_nm, note):
+    a, b = (
+        PixelTable.from_store(SceneSet([spectra_of(name, values)])) for name, values in (("a", nm), ("b", other_nm))
+    )
+    head = make_head("lda", a.layout)
+    for run in (
+        lambda listen: PixelTable.concatenate([a, b], listen=listen),
+        lambda listen: tune_head(head, a, {}, validation=b, listen=listen),
+    ):
+        events = []
+        run(events.append)
+        said = [event.message for event in events if isinstance(event, Note) and event.message.startswith("b: ")]
+        assert len(said) == (note is not None)
+        assert note is None or said[0].startswith(note)
+    position = {"spectra": False, "position": True}
+    without = [
+        PixelTable.from_store(SceneSet([spectra_of(name, nm)]), **position) for name, nm in (("a", NM), ("b", None))
+    ]
+    PixelTable.concatenate(without, listen=pytest.fail)
+    with pytest.raises(HsifeatError, match="listen is a function that receives events"):
+        PixelTable.concatenate([a, b], listen=3)
 
 
 def test_a_note_names_the_training_scene_if_its_wavelengths_were_corrected(model):
