@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -67,7 +67,8 @@ def make_layout(
     Raises
     ------
     StoreError
-        If the options select no column. If an option has a wrong type. If a side is not a positive number of pixels. If a plane does not exist.
+        If the options select no column. If `means` or `patch` is set, but no plane is selected except context planes. If an
+        option has a wrong type. If a side is not a positive number of pixels. If a plane does not exist.
     """
     check_switches(spectra=spectra, position=position)
     groups: list[ColumnGroup] = []
@@ -86,7 +87,9 @@ def make_layout(
         for side in patches:
             add(channels * side**2, kind="patch", size=side, **source)
 
+    stored = features.select(planes, context=False)
     plane_sides = _sides("means", means), _sides("patch", patch)
+    _check_planes(features.name, stored, plane_sides)
     add_source(
         features.shape[2],
         "spectra" if spectra else "",
@@ -95,13 +98,21 @@ def make_layout(
     )
     for plane in features.select(context, context=True):
         add_source(plane.channels, "context", t=plane.id.t, layer=plane.id.layer)
-    for plane in features.select(planes, context=False):
+    for plane in stored:
         add_source(plane.channels, "plane", *plane_sides, t=plane.id.t, layer=plane.id.layer)
     if position:
         add(2, kind="position")
     if not groups:
         raise StoreError(f"{features.name} gives no columns: include spectra, a window, context or planes")
     return Layout(tuple(groups))
+
+
+def _check_planes(name: str, planes: Sequence[Any], sides: Iterable[tuple[int, ...]]) -> None:
+    """Raise `StoreError` if windows or neighbourhoods of planes are wanted, but no plane is selected."""
+    if any(sides) and not planes:
+        raise StoreError(
+            f"{name}: means and patch add no column, because no plane is selected except those of context stores: leave them out, or select planes with `planes`"
+        )
 
 
 def _sides(name: str, value: Any) -> tuple[int, ...]:

@@ -152,10 +152,10 @@ class PixelTable:
             Side of a square neighbourhood in pixels, an odd number. The spectra of the neighbourhood are included. For
             several sides, one neighbourhood per side is included.
         means : int, optional
-            Include the mean of each plane over a window with this side in pixels.
+            Include the mean of each plane over a window with this side in pixels. Context planes get no means.
         patch : int or sequence of int, optional
             Side of a square neighbourhood in pixels, an odd number. The values of each plane in the neighbourhood are
-            included. For several sides, one neighbourhood per side is included.
+            included. For several sides, one neighbourhood per side is included. Context planes get no neighbourhoods.
         position : bool
             Include row and column of each pixel.
         sample : bool
@@ -173,8 +173,9 @@ class PixelTable:
         ------
         StoreError
             If a store, plane or label map does not exist. If no valid pixel is labelled. If a side is out of range. If
-            the stores of two scenes differ in kind, recipe or columns. If a scene shares a class number, but no class
-            name, with the scenes before it. If the table does not fit in memory.
+            `means` or `patch` is set, but no plane is selected except context planes. If the stores of two scenes differ in
+            kind, recipe or columns. If a scene shares a class number, but no class name, with the scenes before it. If the
+            table does not fit in memory.
         SceneError
             If a label map has another shape than its scene. If `background_class` is already a class of the map. If a
             scene lacks a band of the first scene.

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import hsifeat
 from classifiers.columns import make_layout
 from classifiers.layout import Layout
 from classifiers.table import PixelTable
@@ -65,6 +66,17 @@ def test_sides_that_are_no_pixels_are_refused(features, options):
     with pytest.raises(StoreError, match=f"{name} is .* pixels.*found") as caught:
         make_layout(features, **options)
     assert repr(value) in str(caught.value)
+
+
+def test_means_and_neighbourhoods_without_planes_are_refused(scene, features, tmp_path):
+    """They were left out without a note, because context planes get none."""
+    hsifeat.extract(scene, backbone="context", layers=["mean-5"], projection="pca:2", out=tmp_path / "c.zarr")
+    context = hsifeat.open_features(tmp_path / "c.zarr")
+    for store, planes in ((context, None), (context, []), (features, [])):
+        for sides in ({"means": 7}, {"patch": 3}, {"patch": [3, 5]}):
+            with pytest.raises(StoreError, match="means and patch add no column, because no plane is selected except"):
+                make_layout(store, planes=planes, **sides)
+        assert make_layout(store, planes=planes, means=None, patch=[])
 
 
 def test_a_single_plane_may_stand_alone(features):
