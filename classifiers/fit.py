@@ -96,7 +96,8 @@ def fit_model(
     ------
     HsifeatError
         If a head, parameter, input, label map or split is unknown. If the stores lack the planes of the input set. If
-        the split can't divide the labels.
+        stores of one scene count as two scenes, see `hsifeat.features.distinct_scenes.check_distinct`. If the split can't
+        divide the labels.
 
     Examples
     --------

@@ -147,8 +147,9 @@ def compare(
     ------
     HsifeatError
         If a head, parameter, input, split or store is unknown. If the scenes differ in the number or the recipes of
-        their stores. If the bands of the scenes can't be matched. If the labels can't be split. If the baseline has
-        another scene or other labels. If another benchmark is running in the same folder.
+        their stores. If stores of one scene count as two scenes, see
+        `hsifeat.features.distinct_scenes.check_distinct`. If the bands of the scenes can't be matched. If the labels can't
+        be split. If the baseline has another scene or other labels. If another benchmark is running in the same folder.
 
     Examples
     --------

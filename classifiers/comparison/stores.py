@@ -13,7 +13,7 @@ from pathlib import PurePath
 from classifiers.layout import ColumnGroup
 from classifiers.multi_scene import check_same_recipes
 from hsifeat.features.features import Features
-from hsifeat.features.scene_set import SceneSet, check_same_kinds, in_order_of, stores_by_scene
+from hsifeat.features.scene_set import SceneSet, group_stores, in_order_of
 from hsifeat.features.stack import StackedFeatures, StoreLike
 from hsifeat.types import PlaneId
 
@@ -39,13 +39,11 @@ def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[st
     Raises
     ------
     StoreError
-        If the scenes have different numbers of stores. If the stores of one scene have other recipes than those of
-        another scene.
+        If stores of one scene count as two scenes, see `hsifeat.features.distinct_scenes.check_distinct`. If the scenes have
+        different numbers of stores. If the stores of one scene have other recipes than those of another scene.
     """
-    groups = [list(group) for group in stores_by_scene(stores).values()]
-    for group in groups[1:]:
-        check_same_kinds(groups[0], group)
-    groups = [groups[0], *(in_order_of(groups[0], group) for group in groups[1:])]
+    opened = group_stores(stores)
+    groups = [opened[0], *(in_order_of(opened[0], group) for group in opened[1:])]
     # For each scene, the context stores and the alternatives.
     context = [[store for store in group if store.is_context] for group in groups]
     main = [[store for store in group if not store.is_context] or group for group in groups]

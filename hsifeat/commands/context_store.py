@@ -34,12 +34,12 @@ def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], liste
     Raises
     ------
     StoreError
-        If two scenes have different numbers of stores of diffusion models.
+        If stores of one scene count as two scenes. If two scenes have different numbers of stores of diffusion models.
     """
     from classifiers.input_sets import SUITED, InputSet, has_context
     from hsifeat.extraction.extract import extract
     from hsifeat.features.open_features import open_features
-    from hsifeat.features.scene_set import check_same_kinds, stores_by_scene
+    from hsifeat.features.scene_set import group_stores
     from hsifeat.runtime.events import Note
 
     opened = [open_features(store) for store in stores] if stores else [open_features()]
@@ -47,10 +47,7 @@ def open_with_context(stores: Sequence[str] | None, inputs: Sequence[str], liste
     if not any(one.uses_context for one in sets):
         return opened
     first = next((store for store in opened if store.is_context), None)
-    groups = list(stores_by_scene(opened).values())
-    for group in groups[1:]:  # reports missing stores before anything is extracted
-        check_same_kinds(groups[0], group, contexts=False)
-    for group in groups:
+    for group in group_stores(opened, contexts=False):  # reports missing stores before anything is extracted
         if has_context(group):
             continue
         scene = group[0].scene

@@ -39,7 +39,7 @@ def open_inputs(model: Model, sources: Sequence[str] | None, listen: Listener) -
     features: list[Features] = []
     if stores or not sources:
         # The stores of each scene are stacked in the order in which they are given.
-        features += open_scenes(stores or None).scenes
+        features += open_scenes(stores or None, distinct=False).scenes
     features += [_features_of_scene(model, source, listen) for source in sources or () if _is_scene(source)]
     named: dict[str, Features] = {}
     for one in features:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError, shell_command
+from hsifeat.features.distinct_scenes import check_distinct
 from hsifeat.features.features import Features
 from hsifeat.features.open_features import open_features
 from hsifeat.features.stack import StackedFeatures, StoreLike, list_stores, open_stack
@@ -86,7 +87,7 @@ class SceneSet:
         return SceneSet([self.first, *(with_bands_of(self.first, other, listen) for other in self.scenes[1:])])
 
 
-def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None) -> SceneSet:
+def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None, *, distinct: bool = True) -> SceneSet:
     """Open stores of one or several scenes.
 
     Stores of the same scene are combined. The stores of the first scene keep their order. The stores of each further
@@ -96,6 +97,9 @@ def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None
     ----------
     stores : SceneSet, str, Path, Features or a sequence of these, optional
         Open features, or paths and names that `open_features` accepts. [default: the store that was completed last]
+    distinct : bool
+        Refuse stores of one scene that count as two scenes, see `hsifeat.features.distinct_scenes.check_distinct`. False if
+        no pixels are trained on or tested, as in prediction.
 
     Returns
     -------
@@ -105,7 +109,8 @@ def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None
     Raises
     ------
     HsifeatError
-        If `stores` is empty, or a store does not exist. If two scenes have different numbers of context stores, or of other stores.
+        If `stores` is empty, or a store does not exist. If stores of one scene count as two scenes. If two scenes have different
+        numbers of context stores, or of other stores.
 
     Examples
     --------
@@ -115,10 +120,31 @@ def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None
     """
     if isinstance(stores, SceneSet):
         return stores
-    groups = [list(group) for group in stores_by_scene(stores).values()]
-    for group in groups[1:]:
-        check_same_kinds(groups[0], group)
+    groups = group_stores(stores, distinct=distinct)
     return SceneSet([open_stack(groups[0]), *(open_stack(in_order_of(groups[0], group)) for group in groups[1:])])
+
+
+def group_stores(
+    stores: StoreLike | Sequence[StoreLike] | None, *, contexts: bool = True, distinct: bool = True
+) -> list[tuple[Features, ...]]:
+    """Open stores, group them by scene, and check that the scenes can be used together.
+
+    Parameters
+    ----------
+    stores : str, Path, Features or a sequence of these, optional
+        Stores, as for `open_scenes`.
+    contexts : bool
+        Whether the scenes need the same number of context stores, see `check_same_kinds`.
+    distinct : bool
+        Whether stores of one scene that count as two scenes are refused, see
+        `hsifeat.features.distinct_scenes.check_distinct`.
+    """
+    groups = list(stores_by_scene(stores).values())
+    if distinct:
+        check_distinct(groups)
+    for group in groups[1:]:
+        check_same_kinds(groups[0], group, contexts=contexts)
+    return groups
 
 
 def stores_by_scene(stores: StoreLike | Sequence[StoreLike] | None) -> dict[str, tuple[Features, ...]]:
