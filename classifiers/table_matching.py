@@ -42,7 +42,12 @@ class Table(Protocol):
 def check_same_columns(first: Table, other: Table, listen: Listener) -> None:
     """Raise `StoreError` if the columns of two tables differ in layout, order of the bands or recipe of the planes.
 
-    The listener receives the notes of `hsifeat.scenes.band_matching.matching_notes`.
+    Parameters
+    ----------
+    first, other : Table
+        The two tables.
+    listen : callable
+        Receives the notes of `hsifeat.scenes.band_matching.matching_notes`.
     """
     name, first_name = other.scene_names[0], first.scene_names[0]
     if other.layout != first.layout:

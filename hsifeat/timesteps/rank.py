@@ -224,8 +224,8 @@ def _compare_planes(
     whole = scene if isinstance(scene, Scene) else Scene(scene.name, scene.cube, mask=scene.valid)
     if features.recipe["scene"] != whole.digest:
         raise StoreError(
-            f"{features.name} was made from another scene ({features.scene.name}) than {scene.name}: values or valid pixels "
-            "differ; name the store of this scene, or the scene of the store"
+            f"{features.name} was made from another scene ({features.scene.name}) than {scene.name}: values, order of bands or "
+            "valid pixels differ; name the store of this scene, or the scene of the store"
         )
     if features.recipe["backbone"].get("schedule") != schedule.digest:
         raise StoreError(f"{features.name} was made with another noise schedule: name its model with `backbone`")

@@ -116,7 +116,7 @@ def test_a_scene_of_the_same_shape_with_other_values_or_valid_pixels_is_refused(
         "array": lambda: ArrayImage("other", scene.cube[::-1], scene.valid),
     }[kind]()
     with pytest.raises(
-        StoreError, match=r"made from another scene \(small\) than other: values or valid pixels differ"
+        StoreError, match=r"made from another scene \(small\) than other: values, order of bands or valid pixels differ"
     ):
         rank_timesteps(other, store=store_path)
 
