@@ -40,9 +40,9 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
 
     Parameters
     ----------
-    pixels : str, Labels, tuple of two arrays, or (n, 2) integer array
+    pixels : str, Labels, tuple of two arrays, (n, 2) integer array, or DataFrame
         A label map, or the name of a label map of the scene, selects all valid pixels that the map labels. Arrays give rows
-        and columns.
+        and columns. In a DataFrame, these are the columns row and col.
     scene : Scene
         The scene.
 
@@ -54,8 +54,8 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
     Raises
     ------
     HsifeatError
-        If the label map does not exist, or selects no pixel. If `pixels` is empty or not an array of integers. If one of
-        the pixels is not valid or lies outside the scene.
+        If the label map does not exist, or selects no pixel. If `pixels` is empty or not an array of integers. If a
+        DataFrame lacks the column row or col. If one of the pixels is not valid or lies outside the scene.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
         if not len(rows):
             raise HsifeatError(f"the labels {pixels.name!r} have no labelled pixel with data")
         return PixelList(rows, cols)
-    positions = _positions(pixels)
+    positions = _positions(_columns(pixels))
     inside = ((positions >= 0) & (positions < (scene.rows, scene.cols))).all(axis=1)
     if not inside.all():
         row, col = positions[np.argmin(inside)]
@@ -90,6 +90,18 @@ def _label_map(name: str, scene: Scene) -> Labels:
         advice = suggest_names(name, scene.labels) if scene.labels else "it has none: attach some with `labels=FILE`"
         raise HsifeatError(f"{scene.name} has no labels {name!r} to take pixels from; {advice}")
     return scene.labels[name]
+
+
+def _columns(pixels: Any) -> Any:
+    """Return the columns row and col of a DataFrame as a tuple, or `pixels` if it is no DataFrame."""
+    names = getattr(pixels, "columns", None)
+    if names is None:
+        return pixels
+    if any(list(names).count(name) != 1 for name in ("row", "col")):
+        raise HsifeatError(
+            f"a DataFrame of pixels has the columns row and col; found {', '.join(map(str, names)) or 'none'}: rename them, or give (rows, cols)"
+        )
+    return pixels["row"], pixels["col"]
 
 
 def _positions(pixels: Any) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +23,10 @@ SCENE = Scene("small", CUBE, labels={"fields": Labels("fields", CLASSES)})
 def test_order_repetition_and_form_do_not_matter(pixels):
     expected = np.array(sorted(set(pixels)))
     rows, cols = zip(*pixels, strict=True)
-    for form in ((rows, cols), np.array(pixels), [list(pixel) for pixel in pixels], (np.array(rows), list(cols))):
+    # The columns of a DataFrame were read by position.
+    table = pd.DataFrame({"class": 1, "col": cols, "row": rows})
+    arrays = ((rows, cols), np.array(pixels), [list(pixel) for pixel in pixels], (np.array(rows), list(cols)))
+    for form in (*arrays, table, table[["col", "row"]]):
         pixel_list = list_pixels(form, SCENE)
         np.testing.assert_array_equal(np.column_stack([pixel_list.rows, pixel_list.cols]), expected)
         digest = hashlib.sha256(expected.T.astype("<i8").tobytes()).hexdigest()
@@ -49,6 +53,11 @@ def test_labelled_pixels_without_data_are_left_out(labels):
         (np.zeros((4, 3), int), r"an \(n, 2\) array of integers; found int64 of shape \(4, 3\)"),
         (np.ones((4, 2)), "found float64 of shape"),
         (np.array([["a", "b"]]), "found <U1 of shape"),
+        (
+            pd.DataFrame({"x": [1], "y": [2]}),
+            "a DataFrame of pixels has the columns row and col; found x, y: rename them",
+        ),
+        (pd.DataFrame({"row": [1.5], "col": [2]}), "found float64 of shape"),
         (np.ma.masked_equal([[1, 2], [3, 4]], 3), "found masked pixels"),
         (([1, 2], np.ma.masked_equal([3, 4], 4)), "found masked pixels"),
     ],
