@@ -14,10 +14,16 @@ from classifiers.heads.registry import make_head
 from classifiers.input_sets import SUITED, InputSet, check_input, layout_options, suited_input, suited_remark
 from classifiers.model import Model
 from classifiers.model_card import ModelCard
-from classifiers.multi_scene import common_label_maps, join_label_maps, select_scene_labels, smoothing_of_scenes
+from classifiers.multi_scene import (
+    check_classes,
+    common_label_maps,
+    join_label_maps,
+    select_scene_labels,
+    smoothing_of_scenes,
+)
 from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
 from classifiers.splits import OfficialSplit, crosses_scenes, parse_split
-from classifiers.table import PixelTable, check_classes
+from classifiers.table import PixelTable
 from hsifeat.errors import StoreError
 from hsifeat.features.features import PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes

@@ -220,6 +220,18 @@ def join_label_maps(labels: Sequence[Labels], names: Sequence[tuple[str, ...]]) 
     return merge_label_maps(labels, scene_row_offsets(labels), common_class_numbers(labels), names)
 
 
+def check_classes(labels: Labels, remedy: str) -> None:
+    """Raise `StoreError` if a label map has only one class.
+
+    The error message ends with `remedy`, which says what to do if the pixels that are 0 in the map are a class.
+    """
+    if len(labels.counts) == 1:
+        (name,) = labels.class_names.values()
+        raise StoreError(
+            f"the labels {labels.name!r} hold one class, {name!r}, because 0 means unlabelled: if the pixels of 0 are a class, {remedy}"
+        )
+
+
 def smoothing_of_scenes(smooth: str | None, scenes: SceneSet, classes: int) -> SmoothingRule | None:
     """Return the rule that smooths the maps of scenes, and check that the smoothing of each scene fits in memory.
 

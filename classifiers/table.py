@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from classifiers.multi_scene import (
 )
 from classifiers.scene_sample import SceneSample
 from classifiers.splits import SplitCV, parse_split
-from classifiers.table_matching import check_same_columns
+from classifiers.table_matching import check_distinct_scenes, check_same_columns
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes
@@ -69,6 +68,8 @@ class PixelTable:
         Centre wavelengths of the spectra of the first scene in nm; None if unknown.
     options : mapping of str to object
         Options of the extraction of the planes, see `Features.options`.
+    scene_digests : tuple of str
+        Digest of each scene, as in the recipes of its stores; empty if the scenes have no stores.
 
     Raises
     ------
@@ -95,6 +96,7 @@ class PixelTable:
     sample: SceneSample | None = None
     wavelengths_nm: NDArray[np.float64] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    scene_digests: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if differing := np.count_nonzero(self.labels.classes[self.coordinates] != self.y):
@@ -259,12 +261,7 @@ class PixelTable:
                 f"a table has the scenes {', '.join(joined.scene_names)} already: join the tables of all scenes in one call, or read "
                 "them with `from_store([...])`"
             )
-        for one, other in combinations(tables, 2):
-            if one.scene_names == other.scene_names and _share_labels(one, other):
-                raise StoreError(
-                    f"two tables are of the scene {one.scene_names[0]}: give each scene once; to select rows, index its table with a mask, as in "
-                    "table[is_wanted]"
-                )
+        check_distinct_scenes(tables)
         return cls._join(tables)
 
     @classmethod
@@ -297,6 +294,7 @@ class PixelTable:
             sample=SceneSample.concatenate(samples) if len(samples) == len(tables) else None,
             wavelengths_nm=tables[0].wavelengths_nm,
             options=tables[0].options,
+            scene_digests=tuple(digest for table in tables for digest in table.scene_digests),
         )
 
     @classmethod
@@ -314,6 +312,7 @@ class PixelTable:
             label_maps=features.label_maps,
             wavelengths_nm=features.scene.wavelengths_nm,
             options=features.options,
+            scene_digests=(str(features.recipe["scene"]),),
         )
 
     def __len__(self) -> int:
@@ -396,21 +395,3 @@ class PixelTable:
         5
         """
         return SplitCV(parse_split(split, self.label_maps), self.labels, *self.coordinates, self.X, n_splits, seed)
-
-
-def check_classes(labels: Labels, remedy: str) -> None:
-    """Raise `StoreError` if a label map has only one class.
-
-    The error message ends with `remedy`, which says what to do if the pixels that are 0 in the map are a class.
-    """
-    if len(labels.counts) == 1:
-        (name,) = labels.class_names.values()
-        raise StoreError(
-            f"the labels {labels.name!r} hold one class, {name!r}, because 0 means unlabelled: if the pixels of 0 are a class, {remedy}"
-        )
-
-
-def _share_labels(one: PixelTable, other: PixelTable) -> bool:
-    """Return whether the stores of two tables hold an equal label map."""
-    names = set(one.label_maps) & set(other.label_maps)
-    return any(np.array_equal(one.label_maps[name].classes, other.label_maps[name].classes) for name in names)

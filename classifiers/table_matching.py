@@ -1,8 +1,9 @@
-"""Check that two pixel tables have the same columns, and renumber the classes of one table as in the other."""
+"""Check that pixel tables have the same columns and different scenes, and renumber the classes of one table as in another."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from classifiers.layout import Layout, first_difference
 from classifiers.multi_scene import common_class_numbers
 from hsifeat.errors import StoreError
+from hsifeat.features.distinct_scenes import same_spectra
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Labels
 from hsifeat.scenes.band_matching import match_bands, matching_notes
@@ -18,6 +20,11 @@ from hsifeat.scenes.band_matching import match_bands, matching_notes
 
 class Table(Protocol):
     """The attributes of a `PixelTable` that are compared."""
+
+    @property
+    def X(self) -> NDArray[np.float32]:  # noqa: N802
+        """Input values, as an (n, width) float32 array."""
+        ...
 
     @property
     def y(self) -> NDArray[np.integer]:
@@ -37,6 +44,12 @@ class Table(Protocol):
     def options(self) -> Mapping[str, Any]: ...  # noqa: D102
     @property
     def scene_names(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def scene_digests(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def pixels(self) -> NDArray[np.intp]:
+        """Flat index of the pixel of each row in the label map, as an (n,) intp array."""
+        ...
 
 
 def check_same_columns(first: Table, other: Table, listen: Listener) -> None:
@@ -67,6 +80,29 @@ def check_same_columns(first: Table, other: Table, listen: Listener) -> None:
         raise StoreError(
             f"the planes of {name} have another recipe than those of {first_name}: `from_store([...])` of both says where they differ"
         )
+
+
+def check_distinct_scenes(tables: Sequence[Table]) -> None:
+    """Raise `StoreError` if two tables are of one scene. Splits would treat them as two scenes.
+
+    Tables of two stores are of one scene if the stores hold the same scene, or if the spectra of their common pixels are
+    equal, see `hsifeat.features.distinct_scenes.same_spectra`.
+    """
+    for one, other in combinations(tables, 2):
+        if {*one.scene_digests} & {*other.scene_digests} or _same_pixels(one, other):
+            both = " and ".join(dict.fromkeys(one.scene_names + other.scene_names))
+            raise StoreError(
+                f"two tables are of one scene ({both}), so that pixels would count twice: give each scene once; to select rows, index its table "
+                "with a mask, as in table[is_wanted]"
+            )
+
+
+def _same_pixels(one: Table, other: Table) -> bool:
+    spectra = next((slice(group.start, group.stop) for group in one.layout if group.kind == "spectra"), None)
+    if spectra is None or one.labels.classes.shape != other.labels.classes.shape:
+        return False
+    _, rows, other_rows = np.intersect1d(one.pixels, other.pixels, return_indices=True)
+    return same_spectra((one.X[i, spectra], other.X[j, spectra]) for i, j in zip(rows, other_rows, strict=True))
 
 
 def matched_classes(first: Table, other: Table) -> NDArray[np.integer]:

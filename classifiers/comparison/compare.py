@@ -35,10 +35,15 @@ from classifiers.comparison.scene_mosaic import SceneMosaic
 from classifiers.comparison.stores import open_alternatives
 from classifiers.comparison.workdir import RECORD
 from classifiers.distance_bins import DISTANCE_ENDS, distance_bins
-from classifiers.multi_scene import common_label_maps, join_label_maps, select_scene_labels, smoothing_of_scenes
+from classifiers.multi_scene import (
+    check_classes,
+    common_label_maps,
+    join_label_maps,
+    select_scene_labels,
+    smoothing_of_scenes,
+)
 from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
 from classifiers.splits import OfficialSplit, make_split_map, parse_split
-from classifiers.table import check_classes
 from hsifeat.errors import HeadError, HsifeatError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import single_stores

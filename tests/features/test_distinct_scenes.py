@@ -8,6 +8,7 @@ import pytest
 import hsifeat
 from classifiers.comparison.stores import open_alternatives
 from classifiers.fit import fit_model
+from classifiers.table import PixelTable
 from hsifeat.commands.context_store import open_with_context
 from hsifeat.commands.prediction_inputs import open_inputs
 from hsifeat.errors import StoreError
@@ -52,6 +53,27 @@ def test_a_year_with_a_gap_is_not_another_scene(cube, tmp_path):
     assert len(open_inputs(None, list(map(str, stores)), print)) == 2
     again = imported(hsifeat.open_scene(f"{stores[1]}/scene"), tmp_path / "again.zarr")
     assert open_scenes([again, stores[1]]).scene_names == ("field",)
+
+
+def test_joined_tables_are_of_different_scenes(cube, backbone_folder, tmp_path):
+    """Tables of two pixel-list stores of one scene, or of two copies of it, were joined as two scenes."""
+    scene = scene_of(cube)
+    pixels, parts = np.argwhere(np.ones((ROWS, COLS))), []
+    options = {"backbone": backbone_folder, "timesteps": [0], "layers": ["mid_block"], "tile": 16}
+    for name, some in (("p", pixels[:30]), ("q", pixels[50:])):
+        listed = hsifeat.extract(scene, pixels=some, **options, out=tmp_path / f"{name}.zarr")
+        classes = np.zeros((ROWS, COLS), int)
+        classes[tuple(some.T)] = 1
+        parts.append(PixelTable.from_store(listed, labels=hsifeat.Labels("listed", classes)))
+    copies = [imported(scene, tmp_path / "e23.zarr"), imported(scene, tmp_path / "e24.zarr", [(0, 0)])]
+    tables = [PixelTable.from_store(copy) for copy in copies]
+    for two in (parts, tables, [tables[0][:40], tables[1][30:]]):
+        with pytest.raises(
+            StoreError, match=r"two tables are of one scene \(field\), so that pixels would count twice"
+        ):
+            PixelTable.concatenate(two)
+    other = PixelTable.from_store(imported(scene_of(cube * 2, "other"), tmp_path / "other.zarr"))
+    assert len(PixelTable.concatenate([tables[0], other]).scene_digests) == 2
 
 
 def test_copies_of_a_scene_are_recognised(cube, tmp_path):
