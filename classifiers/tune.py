@@ -180,7 +180,7 @@ def tune_head(
     if validation is not None:
         check_same_columns(train, validation, listen)
         scores, params = _search(head, space, train, None, listen, validation)
-        return _select(f"{format_count(len(validation), 'validation pixel')} of other scenes", scores, params)
+        return _select(format_count(len(validation), "validation pixel"), scores, params)
     fold = fold_regions(train.y, *train.coordinates, MAX_FOLDS, seed=seed)
     folds, classes = len(np.unique(fold[fold >= 0])), len(np.unique(train.y[fold >= 0]))
     divisible = f"{classes} of {len(np.unique(train.y))} classes have several regions among the training pixels"

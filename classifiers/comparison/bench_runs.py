@@ -15,7 +15,7 @@ from classifiers.comparison.results.base_records import BenchEntry, Estimate
 from classifiers.comparison.results.scores import CurvePoint, RunResult
 from classifiers.comparison.results.summary_text import constant_points_text
 from classifiers.comparison.row_counts import find_row_shortages
-from classifiers.comparison.run_records import RunRecords, run_key
+from classifiers.comparison.run_records import RunRecords, note_reuse, run_key
 from classifiers.comparison.sampling import Draws, limit_per_class
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.stores import origin_of
@@ -100,6 +100,7 @@ class BenchRunner:
                 results[task] = recorded
         if results:
             self.listen(Note(f"{len(results)} of {len(tasks)} runs are recorded already"))
+            note_reuse((task.entry.head for task in results), self.listen)
         self.listen(Started("bench", len(tasks), "runs", len(results)))
         for task, run in self.executor.run(do_run, [task for task in tasks if task not in results]):
             results[task] = run

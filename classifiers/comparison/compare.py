@@ -29,7 +29,7 @@ from classifiers.comparison.results.plane_scores import EntryWeights
 from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.results.summary import split_gaps, summarise
 from classifiers.comparison.row_counts import trainable_heads
-from classifiers.comparison.run_records import RunRecords, recorded_maps
+from classifiers.comparison.run_records import RunRecords, note_reuse, recorded_maps
 from classifiers.comparison.sampling import add_counterpart, draw_all, limit_seeds
 from classifiers.comparison.scene_mosaic import SceneMosaic
 from classifiers.comparison.stores import open_alternatives
@@ -237,7 +237,7 @@ def compare(
         outcome = run_bench(make_job(), folder, jobs, listen, executor)
         results = _results(make_job(), outcome, described, summaries, provenance)
     else:
-        listen(Note(f"the report in {folder} is of these options, stores and recorded runs: its results are read"))
+        _note_report(folder, config.heads, listen)
     runs = results.runs
     return Comparison(
         **dict(results),
@@ -245,6 +245,11 @@ def compare(
         draw_images=lambda: _draw_images(make_job(), runs, RunRecords(folder / RECORD)),
         georeference=scenes.first.georeference if len(scenes) == 1 else None,
     )
+
+
+def _note_report(folder: Path, heads: Sequence[str], listen: Listener) -> None:
+    listen(Note(f"the report in {folder} is of these options, stores and recorded runs: its results are read"))
+    note_reuse(heads, listen)
 
 
 def _checked(curve: Any, **options: Any) -> BenchConfig:

@@ -117,6 +117,18 @@ def run_key(
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def note_reuse(heads: Iterable[str], listen: Listener) -> None:
+    """Send a note if recorded results of some `heads` are reused, although the code of these heads may have changed.
+
+    A change of the code is only noticed by the version of the package that provides a head.
+    """
+    packages = {name: head_distribution(name) for name in sorted(set(heads))}
+    named = [f"{name} ({package} {number})" for name, own in packages.items() for package, number in own.items()]
+    if named:
+        text = f"results are reused of {', '.join(named)}: if code of a head has changed since, raise the version of its package, or choose another folder"
+        listen(Note(text))
+
+
 class FitAccuracy(NamedTuple):
     """Overall accuracy of one fit of a sweep, and whether the features were constant on the training pixels of the fit."""
 

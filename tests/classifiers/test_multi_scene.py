@@ -133,7 +133,7 @@ def test_parameters_are_tuned_on_validation_scenes(store_path, other_scene):
     train, validation = (table[table.scene == scene] for scene in (0, 1))
     head = make_head("lda", table.layout)
     tuning = tune_head(head, train, {}, validation=validation)
-    assert len(tuning.candidates) > 1 and f"{len(validation)} validation pixels of other scenes" in tuning.folds
+    assert len(tuning.candidates) > 1 and tuning.folds == f"{len(validation):,} validation pixels"
     for candidate in tuning.candidates:
         fitted = clone(head).set_params(**candidate.params).fit(train.X, train.y)
         assert candidate.accuracy == pytest.approx(np.mean(fitted.predict(validation.X) == validation.y))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy
 
-from classifiers import compare
+from classifiers import compare, write_report
 from classifiers.comparison import bench_runs, run_records
 from classifiers.comparison.run_records import RunRecords, run_key, versions
 from classifiers.heads import registry
@@ -59,6 +59,28 @@ def test_an_interrupted_comparison_resumes(store_path, tmp_path, fits, monkeypat
     assert "3 of 8 runs are recorded already" in notes
     assert len(fits) == 8
     assert not list(record.glob("tables-*")) and not list(record.glob("*/.*.part"))
+
+
+def test_reused_results_of_a_head_of_another_package_are_noted(store_path, tmp_path, monkeypatch):
+    """A head whose code was edited without a new version kept its former accuracy, and nothing said so."""
+    monkeypatch.setattr(run_records, "head_distribution", lambda name: {"own-heads": "0.1"} if name == "svm" else {})
+    options = {"splits": SPLITS, "inputs": ["spectra"], "sweep": False}
+
+    def notes(heads, seeds, folder):
+        said = []
+        listen = lambda event: said.append(event.message) if isinstance(event, Note) else None  # noqa: E731
+        result = compare(store_path, heads=heads, seeds=seeds, out=folder, listen=listen, **options)
+        return result, [text for text in said if "own-heads" in text]
+
+    expected = ["results are reused of svm (own-heads 0.1): if code of a head has changed since, raise the version"]
+    heads = ["lda", "svm"]
+    assert notes(heads, 1, tmp_path / "a")[1] == []
+    for seeds in (2, 2):  # the second time, the report is read
+        result, said = notes(heads, seeds, tmp_path / "a")
+        write_report(result, tmp_path / "a")
+        assert len(said) == 1 and said[0].startswith(expected[0])
+    notes(["lda"], 1, tmp_path / "b")
+    assert notes(["lda"], 2, tmp_path / "b")[1] == []
 
 
 def test_a_run_without_its_predictions_map_or_confidence_is_run_again(store_path, tmp_path, fits):
