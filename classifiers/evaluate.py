@@ -114,8 +114,10 @@ class Evaluation:
             lines.append(f"  {plain}OA on the validation scenes: {self.validation.oa:.1%} of {pixels}")
         lines.append(f"  leakage: {self.leakage} (features depend on: {self.footprint})")
         if self.distances:
+            without = sum(self.scores.pixels.values()) - sum(one.pixels for one in self.distances)
+            others = f"; not in these ranges: {without} in scenes without training pixels" if without else ""
             lines.append(
-                f"  {plain}OA by distance to the nearest training pixel: {', '.join(map(str, self.distances))}"
+                f"  {plain}OA by distance to the nearest training pixel: {', '.join(map(str, self.distances))}{others}"
             )
         lines.append(f"  {plain}OA without leakage: {self._leak_free_text()}")
         if self.left_out:

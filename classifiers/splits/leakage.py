@@ -203,12 +203,11 @@ class Leakage:
         return cls(float(np.mean(leaking)), float(np.median(distances)), float(distances.min()))
 
     def __str__(self) -> str:
-        if not np.isfinite(self.median_px):
-            return f"the features of {self.share:.1%} of the test pixels depend on a training pixel; training pixels are in other scenes"
-        return (
-            f"the features of {self.share:.1%} of the test pixels depend on a training pixel; the nearest one is "
-            f"{self.median_px:.1f} px away at the median, {self.min_px:.1f} px at least"
-        )
+        text = f"the features of {self.share:.1%} of the test pixels depend on a training pixel"
+        if not np.isfinite(self.min_px):
+            return f"{text}; training pixels are in other scenes"
+        median = f"{self.median_px:.1f} px away" if np.isfinite(self.median_px) else "in another scene"
+        return f"{text}; the nearest one is {median} at the median, {self.min_px:.1f} px at least"
 
 
 def layout_footprints(features: Features, layout: Layout) -> frozenset[Footprint]:

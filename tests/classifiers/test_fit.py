@@ -10,7 +10,7 @@ from classifiers.fit import fit_model
 from classifiers.fit_config import FitConfig
 from classifiers.heads.registry import head_class, make_head
 from classifiers.input_sets import suited_input
-from classifiers.splits import parse_split
+from classifiers.splits import SplitDraw, parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import HsifeatError, SceneError, StoreError
 from hsifeat.runtime.events import Note
@@ -71,6 +71,27 @@ def test_a_fit_scores_by_distance_and_without_leakage(opened, split):
     assert said[3].startswith(
         f"  OA without leakage: {found.leak_free_oa:.1%} of {clear.sum()} test pixels whose features"
     )
+
+
+@pytest.mark.parametrize("trained", [0, 1], ids=["most pixels", "few pixels"])
+def test_a_fit_counts_the_pixels_of_scenes_without_training_pixels(store_path, other_scene, trained, monkeypatch):
+    """All training pixels are in one of the two scenes, so the test pixels of the other scene have no distance."""
+    table = PixelTable.from_store([store_path, other_scene], planes=[])
+    train, window = np.zeros(table.labels.classes.shape, bool), table.labels.windows[trained]
+    train[window.slices] = np.random.default_rng(0).random((window.rows, window.cols)) < 0.1
+    labelled = table.labels.classes > 0
+    draw = SplitDraw.from_masks(train & labelled, ~train & labelled)
+    monkeypatch.setattr("classifiers.splits.random.RandomSplit.draw", lambda *_: draw)
+    model = fit_model([store_path, other_scene], "lda", inputs="spectra", split="random:0.1", smooth="none")
+    nearest = distance_transform_edt(~draw.train[window.slices])[draw.test[window.slices]]
+    found, others = model.evaluation, int(np.count_nonzero(draw.test)) - len(nearest)
+    assert sum(one.pixels for one in found.distances) == len(nearest) and others > 0
+    leakage, distances = found.describe(model.class_names)[2:4]
+    assert distances.endswith(f"; not in these ranges: {others} in scenes without training pixels")
+    median = np.median([*nearest, *[np.inf] * others])
+    assert np.isfinite(median) == (trained == 0)
+    where = f"{median:.1f} px away" if trained == 0 else "in another scene"
+    assert f"; the nearest one is {where} at the median, 1.0 px at least" in leakage
 
 
 def test_a_fit_says_that_no_test_pixel_is_without_leakage(opened):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from classifiers.comparison.report import figures
 from classifiers.comparison.report.plot import Plot
-from classifiers.comparison.results.distance_text import leak_free_text, range_label
+from classifiers.comparison.results.distance_text import leak_free_text, range_label, without_distance_text
 from classifiers.comparison.results.ranking import Ranking
 from classifiers.comparison.results.scores import EntryDistances
 
@@ -33,6 +33,9 @@ class DistanceTable:
     headline : str
         Sentence about the accuracy on leak-free test pixels, see `leak_free_text`. The sentence has no full stop. The
         features of a leak-free test pixel depend on no training pixel.
+    omission : str
+        Sentence about the test pixels in no distance bin, see `without_distance_text`. The sentence has no full stop. Empty
+        if every test pixel is in a bin.
     """
 
     split: str
@@ -41,6 +44,7 @@ class DistanceTable:
     pixels: tuple[float, ...]
     rows: tuple[EntryDistances, ...]
     headline: str
+    omission: str
 
     @property
     def drawn(self) -> tuple[EntryDistances, ...]:
@@ -65,7 +69,9 @@ def distance_tables(ranking: Ranking) -> list[DistanceTable]:
         # All entries of a split have the same test pixels.
         tested = [at for at, score in enumerate(rows[0].bins) if score.test_pixels]
         bins = [rows[0].bins[at] for at in tested]
-        headline = leak_free_text(results, rows, ranked[0][1].test_pixels)
+        test_pixels = ranked[0][1].test_pixels
+        headline = leak_free_text(results, rows, test_pixels)
+        omission = without_distance_text(results, split.name, test_pixels)
         tables.append(
             DistanceTable(
                 split=split.name,
@@ -74,6 +80,7 @@ def distance_tables(ranking: Ranking) -> list[DistanceTable]:
                 pixels=tuple(score.test_pixels for score in bins),
                 rows=tuple(one.model_copy(update={"bins": tuple(one.bins[at] for at in tested)}) for one in rows),
                 headline=headline[0].upper() + headline[1:],
+                omission=omission[:1].upper() + omission[1:],
             )
         )
     return tables

@@ -145,9 +145,9 @@ def distance_text(found: EntryDistances, pixel_size_m: float | None) -> str:
 
 
 def distance_remarks(results: BenchResults, split: str, test_pixels: float) -> list[str]:
-    """Return a list of two texts about the best entry of a split: `distance_text` and `leak_free_text`.
+    """Return texts about the best entry of a split: `distance_text`, `leak_free_text`, and `without_distance_text`.
 
-    If the split has no scores by distance, the list is empty.
+    If the split has no scores by distance, the list is empty. It has no empty text.
 
     Parameters
     ----------
@@ -163,7 +163,27 @@ def distance_remarks(results: BenchResults, split: str, test_pixels: float) -> l
     if not found:
         return []
     ranked = sorted(found, key=lambda one: -oa[one.entry])
-    return [
+    texts = [
         distance_text(ranked[0], results.scene.pixel_size_m),
         leak_free_text(results, ranked, test_pixels),
+        without_distance_text(results, split, test_pixels),
     ]
+    return list(filter(None, texts))
+
+
+def without_distance_text(results: BenchResults, split: str, test_pixels: float) -> str:
+    """State how many test pixels are in no range of distances, because their scene has no training pixels.
+
+    If there are no such test pixels, the text is empty. The parameters are those of `distance_remarks`.
+    """
+    geometry = next((one for one in results.splits if one.split == split), None)
+    if geometry is None or not geometry.seeds_without_distance:
+        return ""
+    seeds = len({run.seed for run in results.runs if run.split == split})
+    known, total = format_mean(geometry.pixels_without_distance), format_mean(test_pixels)
+    means = f" (means over {seeds} seeds)" if seeds > 1 else ""
+    when = f" under {geometry.seeds_without_distance} of {seeds} seeds" if seeds > 1 else ""
+    return (
+        f"under {split}, {known} of {total} test pixels{means} are in no range of distances, because their scenes have no "
+        f"training pixels{when}"
+    )

@@ -79,7 +79,8 @@ def assess_distances(
         Copies of the runs in the same order, with `RunResult.distance_scores`.
     distances : tuple of EntryDistances
         Scores of each entry under each split, averaged over seeds. Test pixels in a scene without training pixels have
-        no distance. A split with such test pixels is left out, and its runs are unchanged.
+        no distance, and are in no bin. If no test pixel of a split has a distance, the split is left out, and its runs
+        are unchanged.
     splits : tuple of SplitSummary
         Leakage and distances of each split, in the order of the first run of each split.
     """
@@ -96,7 +97,7 @@ def assess_distances(
         seeds = tuple(sorted({run.seed for entry_runs in entries.values() for run in entry_runs}))
         geometry = _Geometry.from_draws({seed: draws[split, seed] for seed in seeds}, labels, regions, footprints)
         splits.append(geometry.summarise(split, footprints, draws[split, seeds[0]].notes))
-        if not all(np.isfinite(px).all() for px in geometry.distances):  # no distance between pixels of two scenes
+        if not any(located.any() for located in geometry.located):
             scored |= {(run.entry, run.split, run.seed): run for one in entries.values() for run in one}
             continue
         edges = geometry.curve_edges()
@@ -130,7 +131,7 @@ class _Geometry:
     truth : dict of int to (n,) integer array
         True class of the test pixels, by seed.
     distances : list of (n,) float64 array
-        Distance of each test pixel to the nearest training pixel, for each seed.
+        Distance of each test pixel to the nearest training pixel of its scene, for each seed. Infinite if there is none.
     regions : list of (n,) intp array
         Region of each test pixel, from 0, for each seed.
     region_count : int
@@ -145,6 +146,11 @@ class _Geometry:
     regions: list[NDArray[np.intp]]
     region_count: int
     leaking: list[dict[str, NDArray[np.bool_]]]
+
+    @cached_property
+    def located(self) -> list[NDArray[np.bool_]]:
+        """Whether the scene of each test pixel has training pixels, so that the pixel has a distance, for each seed."""
+        return [np.isfinite(px) for px in self.distances]
 
     @classmethod
     def from_draws(
@@ -183,16 +189,20 @@ class _Geometry:
             footprints={columns: describe_footprints(found) for columns, found in footprints.items()},
             median_px=_finite(float(np.mean([np.median(px) for px in self.distances]))),
             min_px=_finite(float(min(px.min() for px in self.distances))),
+            pixels_without_distance=float(np.mean([np.count_nonzero(~located) for located in self.located])),
+            seeds_without_distance=sum(not located.all() for located in self.located),
             notes=tuple(notes),
         )
 
     def curve_edges(self) -> NDArray[np.float64]:
         """Return the ends of k distance ranges. Each range holds about the same number of test pixels.
 
-        The ends are a (k + 1,) float64 array in ascending order, and the first end is 0.
+        The ends are a (k + 1,) float64 array in ascending order, and the first end is 0. Test pixels without a distance
+        are in no range.
         """
+        known = [px[located] for px, located in zip(self.distances, self.located, strict=True)]
         shares = np.linspace(0, 1, _CURVE_POINTS + 1)[1:]
-        return np.unique([0.0, *np.quantile(np.concatenate(self.distances), shares, method="higher")])
+        return np.unique([0.0, *np.quantile(np.concatenate(known), shares, method="higher")])
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,8 +217,8 @@ class _Counts:
         Distance bins, and the distance range of each point of the curve.
     members : sequence of tuple of (n,) intp arrays
         Three arrays for each seed, with group numbers of the test pixels. The first array has the distance bin of each
-        pixel. The second array has the point of the distance curve. The third array has the number of the group without
-        leakage, or `groups` for a pixel with leakage.
+        pixel. The second array has the point of the distance curve. Both have `groups` for a pixel without a distance.
+        The third array has the number of the group without leakage, or `groups` for a pixel with leakage.
     """
 
     geometry: _Geometry
@@ -228,11 +238,11 @@ class _Counts:
             DistanceBin(low, high) for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
         )
         ends = [one.high_px for one in bins if one.high_px is not None]
-        members = []
-        for distances, leaking in zip(geometry.distances, geometry.leaking, strict=True):
-            in_bin = np.searchsorted(ends, distances)
-            in_point = np.searchsorted(edges[1:], distances) + len(bins)
-            leak_free = np.where(leaking[columns], len(bins) + len(points) + 1, len(bins) + len(points))
+        members, none = [], len(bins) + len(points) + 1
+        for distances, located, leaking in zip(geometry.distances, geometry.located, geometry.leaking, strict=True):
+            in_bin = np.where(located, np.searchsorted(ends, distances), none)
+            in_point = np.where(located, np.searchsorted(edges[1:], distances) + len(bins), none)
+            leak_free = np.where(leaking[columns], none, none - 1)
             members.append((in_bin, in_point, leak_free))
         return cls(geometry, bins, points, members)
 

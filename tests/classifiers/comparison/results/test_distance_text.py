@@ -203,3 +203,26 @@ def test_markdown_has_a_table_of_each_split(comparison):
     assert len(rows) == len(SPLITS)
     assert "| 78.0 (75.0 to 82.0); +5.0 (-2.0 to +11.0) | 76.0" in rows[0]
     assert "by distance" not in to_markdown(build()[0])
+
+
+def test_the_report_counts_the_pixels_without_a_distance(comparison, tmp_path):
+    total = next(one.test_pixels for one in comparison.summary if one.split == SPLITS[1])
+    first, second = comparison.splits
+    second = second.model_copy(update={"pixels_without_distance": 27.4, "seeds_without_distance": 1})
+    results = comparison.model_copy(update={"splits": (first, second)})
+    sentence = (
+        f"nder {SPLITS[1]}, 27 of {total:,.0f} test pixels (means over 3 seeds) are in no range of distances, because their "
+        "scenes have no training pixels under 1 of 3 seeds"
+    )
+    assert f"  u{sentence}" in split_remarks(results) and f"U{sentence}." in summary_notes(results)
+    assert f"U{sentence}." in " ".join("".join(Page(page(results, tmp_path)).words).split())
+    assert to_markdown(results).count(f"U{sentence}.") == 1
+    alone = with_runs(results, [run for run in results.runs if run.seed == 0]).model_copy(
+        update={"splits": results.splits}
+    )
+    total = next(one.test_pixels for one in alone.summary if one.split == SPLITS[1])
+    assert (
+        f"Under {SPLITS[1]}, 27 of {total:,.0f} test pixels are in no range of distances, because their scenes have no training "
+        "pixels."
+    ) in summary_notes(alone)
+    assert not any("no range" in note for note in summary_notes(comparison))

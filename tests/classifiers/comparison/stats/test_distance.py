@@ -14,10 +14,12 @@ from classifiers.comparison.run_records import RunRecords
 from classifiers.comparison.stats import distance as distance_module
 from classifiers.comparison.stats.distance import assess_distances
 from classifiers.distance_bins import distance_bins
-from classifiers.splits import Footprint, parse_split
+from classifiers.splits import Footprint, SplitDraw, parse_split
 from hsifeat.cache import catalogue
 from hsifeat.errors import HeadError
 from hsifeat.scenes import Labels, Scene
+from hsifeat.scenes.label_map import ScenePart
+from hsifeat.types import Window
 from tests.helpers.comparisons import draw_counts, entry, scored_run
 from tests.helpers.small import small_labels
 
@@ -147,6 +149,61 @@ def test_few_regions_or_one_seed_have_no_interval(recorded, monkeypatch):
     monkeypatch.setattr(distance_module, "MIN_REGIONS", 1000)
     _, found, _ = assess_distances(runs, run_records, labels, draws, FOOTPRINTS, (4, 9))
     assert all(score.oa is None or score.oa.interval is None for one in found for score in one.bins)
+
+
+def test_pixels_of_a_scene_without_training_pixels_have_no_distance(tmp_path):
+    """Two scenes: both have training pixels with seed 0, one has with seed 1, and no test pixel has a distance with seed 2."""
+    windows = (Window(0, 0, 30, 40), Window(30, 0, 20, 40))
+    classes = np.random.default_rng(0).integers(1, 4, (50, 40)).astype(np.uint8)
+    parts = tuple(ScenePart((name,), window) for name, window in zip("ab", windows, strict=True))
+    labels, run_records, runs, draws = Labels("fields", classes, parts=parts), RunRecords(tmp_path), [], {}
+    columns, first = np.indices(classes.shape)[1], np.indices(classes.shape)[0] < 30
+    trained = (columns < 3, (columns < 2) & first, ~first)
+    for seed, train in enumerate(trained):
+        draws[SPLITS[1], seed] = draw = SplitDraw.from_masks(train, ~train)
+        truth = classes[draw.test]
+        for index, who in enumerate((SPECTRA, WINDOW)):
+            wrong = np.random.default_rng([seed, index]).random(len(truth)) < 0.3 + 0.2 * index
+            predicted = np.where(wrong, truth % 3 + 1, truth)
+            runs.append(scored_run(who, SPLITS[1], seed, truth, predicted, key=f"{index}{seed}"))
+            run_records.add(runs[-1], predicted)
+    scored, found, (split,) = assess_distances(runs, run_records, labels, draws, FOOTPRINTS, (4, 9))
+    nearest = [np.full(classes.shape, np.inf) for _ in trained]
+    for map_px, train in zip(nearest, trained, strict=True):
+        for window in windows:
+            if train[window.slices].any():
+                map_px[window.slices] = distance_transform_edt(~train[window.slices])
+    tested = [px[~train] for px, train in zip(nearest, trained, strict=True)]
+    assert (split.pixels_without_distance, split.seeds_without_distance) == ((20 * 40 + 30 * 40) / 3, 2)
+    assert split.median_px is None and split.min_px == 1
+    for one in found:
+        right = [
+            run_records.read_predictions(r.key) == classes[draws[SPLITS[1], r.seed].test]
+            for r in runs
+            if r.entry == one.entry
+        ]
+        for score in (*one.bins, *one.curve):
+            high = score.high_px if score.high_px is not None else 1000
+            masks = [(px > score.low_px) & (px <= high) for px in tested]
+            oa = [hit[mask].mean() for hit, mask in zip(right, masks, strict=True) if mask.any()]
+            assert (score.oa.mean, score.oa.sd) == pytest.approx((np.mean(oa), np.std(oa, ddof=1)))
+            assert (score.seeds, score.test_pixels) == (2, np.mean([mask.sum() for mask in masks]))
+            inside = np.concatenate([px[mask] for px, mask in zip(tested, masks, strict=True)])
+            assert score.mean_px == pytest.approx(inside.mean())
+        reach = 4 if "window" in one.entry.inputs else 0
+        assert one.leak_free.test_pixels == np.mean([(px > reach).sum() for px in tested])
+        assert one.leak_free.oa.mean == pytest.approx(
+            np.mean([hit[px > reach].mean() for hit, px in zip(right, tested, strict=True)])
+        )
+    (last,) = (run for run in scored if (run.entry, run.seed) == (SPECTRA, 2))
+    assert last.distance_scores == {
+        **{f"test_pixels_{one.key}": 0 for one in distance_bins((4, 9))},
+        "test_pixels_leak_free": 30 * 40,
+        "oa_leak_free": last.scores["oa"],
+    }
+    others = [run for run in runs if run.seed == 2]
+    unchanged, none, (split,) = assess_distances(others, run_records, labels, draws, FOOTPRINTS, (4, 9))
+    assert (unchanged, none, split.pixels_without_distance) == (others, (), 30 * 40)
 
 
 @pytest.mark.parametrize("ends", [(), (0, 4), (4, 4), (9, 4)])
