@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import Iterator
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from hsifeat.types import Window, windows
 BLOCK_CELLS = 64
 """Side of the blocks in which features are placed, in cells."""
 
+# Number of values of a finer file that are read at a time; more if a block of cells as large as those of the plane needs more.
+_PART_VALUES = 2**24
 _KEPT_BLOCKS = 4
 _KEPT_ROW_BYTES = 2**27
 
@@ -56,8 +60,13 @@ class PlacedFeatures(ABC):
 
     @property
     def block_cells(self) -> int:
-        """Maximum number of cells of the file that are read for one block of the plane."""
+        """Maximum number of cells of the file that are read at a time for one block of the plane."""
         return BLOCK_CELLS**2
+
+    @property
+    def _part_cells(self) -> int:
+        """Maximum number of cells of a finer file that are read at a time."""
+        return max(_PART_VALUES // self.features.channels, BLOCK_CELLS**2)
 
     @property
     def kept_bytes(self) -> int:
@@ -171,19 +180,47 @@ class AveragedFeatures(PlacedFeatures):
 
     @property
     def block_cells(self) -> int:
-        """Maximum number of cells of the file that are read for one block of the plane."""
-        return (BLOCK_CELLS * self._factor) ** 2
+        """Maximum number of cells of the file that are read at a time for one block of the plane."""
+        return min((BLOCK_CELLS * self._factor) ** 2, self._part_cells)
 
     def _place(self, window: Window) -> NDArray[np.float32]:
-        k = self._factor
-        cells = Window(k * window.row + self._row, k * window.col + self._col, k * window.rows, k * window.cols)
-        values = self.features.read(cells).reshape(window.rows, k, window.cols, k, -1)
-        present = np.isfinite(values[..., :1])
-        count = present.sum(axis=(1, 3))
-        total = np.where(present, values, np.float32(0)).sum(axis=(1, 3), dtype=np.float64)
+        total = np.zeros((window.rows, window.cols, self.features.channels))
+        count = np.zeros((window.rows, window.cols, 1), np.int64)
+        for part, cells in self._parts(window):
+            sides = part.rows, cells.rows // part.rows, part.cols, cells.cols // part.cols
+            values = self.features.read(cells).reshape(*sides, -1)
+            present = np.isfinite(values[..., :1])
+            count[part.slices] += present.sum(axis=(1, 3))
+            total[part.slices] += np.where(present, values, np.float32(0)).sum(axis=(1, 3), dtype=np.float64)
         mean = np.full(total.shape, np.nan)
         np.divide(total, count, out=mean, where=np.broadcast_to(count > 0, total.shape))
         return mean.astype(np.float32)
+
+    def _parts(self, window: Window) -> Iterator[tuple[Window, Window]]:
+        """Divide a window of the plane, so that at most `_part_cells` cells of the file are read at a time.
+
+        Yields
+        ------
+        part : Window
+            Cells of the plane, counted from the upper left corner of the window.
+        cells : Window
+            The cells of the file inside them; if `part` is a single cell, it may occur with several parts of the cells inside
+            it. Cells outside of the file are left out.
+        """
+        k, side = self._factor, isqrt(self._part_cells)
+        for part in windows(window.rows, window.cols, max(side // k, 1)):
+            top, left = k * (window.row + part.row) + self._row, k * (window.col + part.col) + self._col
+            cells = Window(top, left, k * part.rows, k * part.cols)
+            known = cells.clip(*self.features.shape)
+            if self.features.columns_per_turn is not None:  # columns beyond the file are those a whole turn away
+                known = Window(known.row, left, known.rows, cells.cols)
+            if not known.rows or not known.cols:
+                continue
+            if k <= side:
+                yield part, cells
+                continue
+            for piece in windows(known.rows, known.cols, side):
+                yield part, Window(known.row + piece.row, known.col + piece.col, piece.rows, piece.cols)
 
 
 def fill_gaps(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -66,7 +66,8 @@ class ResampledFeatures(PlacedFeatures):
     @property
     def block_cells(self) -> int:
         """Maximum number of cells of the file that are read at a time for one block of the plane."""
-        return max(int(np.prod(BLOCK_CELLS * self.stride * self._cells_per_pixel + 2)), BLOCK_CELLS**2)
+        in_block = int(np.prod(BLOCK_CELLS * self.stride * self._cells_per_pixel + 2))
+        return min(max(in_block, BLOCK_CELLS**2), self._part_cells)
 
     def _place(self, window: Window) -> NDArray[np.float32]:
         k = self._points
@@ -89,7 +90,8 @@ class ResampledFeatures(PlacedFeatures):
             left, top = first[:, part].min(axis=1)
             right, bottom = first[:, part].max(axis=1) + 2
             values = self.features.read(Window(int(top), int(left), int(bottom - top), int(right - left)))
-            for point, there in zip(at.transpose(1, 0, 2), part, strict=True):
+            for number in np.flatnonzero(part.any(axis=1)):
+                point, there = at[:, number], part[number]
                 point_values = _interpolate(values, point[1, there] - top, point[0, there] - left)
                 present = np.isfinite(point_values[:, 0])
                 cells = np.flatnonzero(there)[present]

@@ -199,6 +199,40 @@ def test_memory_does_not_grow_with_the_file(monkeypatch, tmp_path):
     assert peaks[1] < 1.2 * peaks[0] < 16 * 256 * 256
 
 
+@pytest.mark.parametrize(("side", "limit"), [(20, 400), (20, 60), (5, 60)], ids=["cells", "parts of cells", "pixels"])
+@pytest.mark.parametrize("shift", [0, 0.45], ids=["aligned", "shifted"])
+def test_much_finer_cells_are_read_in_parts(side, limit, shift, monkeypatch):
+    """A pixel has `side` x `side` cells."""
+    monkeypatch.setattr(placed_features, "BLOCK_CELLS", 4)
+    monkeypatch.setattr(placed_features, "_PART_VALUES", 2 * limit)
+    values, cell, points = Windows(smooth(4 * side, 6 * side, 2)), 10 / side, min(side, 16)
+    if not shift:
+        values.values[: side + 3, : side // 2] = np.nan
+    where = Affine(cell, 0, 500_010 + shift * cell, 0, -cell, 3_999_990)
+    one = placed(values, where, scene=blank_scene(6, 8, SCENE, UTM_32))
+    found = whole(one)
+    assert max(values.sizes) <= one.block_cells <= max(limit, 16)
+    if shift:
+        assert one.rule == f"resampled bilinearly, mean of {points} x {points} points"
+        rows, cols = ((np.arange(count * points) + 0.5) / points * side - 0.5 for count in (4, 5))
+        at = np.meshgrid(rows, cols + side - shift, indexing="ij")
+        channels = [map_coordinates(one, at, order=1, mode="nearest") for one in np.moveaxis(values.values, 2, 0)]
+        expected = np.stack(channels, axis=2).reshape(4, points, 5, points, 2).mean(axis=(1, 3))
+        np.testing.assert_allclose(found[1:5, 2:7], expected, rtol=1e-4, atol=1e-5)
+    else:
+        assert one.rule == f"averaged over {side} x {side} cells"
+        expected = np.nanmean(values.values.reshape(4, side, 6, side, 2).astype(float), axis=(1, 3))
+        np.testing.assert_allclose(found[1:5, 1:7], expected, rtol=1e-5, atol=1e-6)
+        assert np.isfinite(found).all(axis=2).sum() == 4 * 6
+
+
+@pytest.mark.parametrize("stride", [None, 2])
+def test_a_grid_in_another_unit_is_outside_of_the_scene(stride):
+    """A pixel of 10 units seems to have 14,286 x 14,286 cells."""
+    degrees = Affine(0.0007, 0, 13, 0, -0.0007, 47)
+    assert np.isnan(whole(placed(smooth(60, 60), degrees, stride=stride))).all()
+
+
 @pytest.mark.parametrize("west", [-180, 0, 170], ids=["from -180", "from 0", "from 170 to 190"])
 @pytest.mark.parametrize("crs", ["EPSG:32701", DEGREES])
 def test_longitudes_that_differ_by_a_turn_are_the_same_place(crs, west, gdal, tmp_path):
