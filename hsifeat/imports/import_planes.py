@@ -49,7 +49,7 @@ def import_planes(
         Features to import. The keys of a mapping are the names of the planes. Each value is a file, as ``FILE`` or
         ``FILE:VARIABLE``, or an array of shape (rows, cols, channels) with any integer or floating-point dtype. Masked
         cells of a masked array have no features. The coordinates of an `xarray.DataArray` are its georeference if the
-        scene has one. An item of a sequence is a file, or ``NAME=FILE`` with the name of the plane. Without a name, the
+        scene has one, and its no-data values and its scale are used as those of a NetCDF file. An item of a sequence is a file, or ``NAME=FILE`` with the name of the plane. Without a name, the
         plane is named after the variable or the file. A file is a raster or a table. A raster has any format that
         `open_scene` reads, such as ``.npy``, GeoTIFF, NetCDF or Zarr. A table is a ``.npy`` file that `export_features`
         wrote, and has the names of its planes.
@@ -68,7 +68,8 @@ def import_planes(
         Order of the axes of feature files whose format defines none, such as ``"bands,rows,cols"``. [default: the order that
         fits the scene]
     feature_nodata : float, optional
-        Value that marks cells without features. NaN, infinities and the no-data values of a file also mark such cells.
+        Value that marks cells without features. NaN, infinities and the no-data values of a file or of an
+        `xarray.DataArray` also mark such cells.
     dtype : {"float16", "float32"}, optional
         Data type of the stored features. [default: ``"float16"`` for files of 8-bit or float16 values, else ``"float32"``]
     out : Location, str or Path, optional

@@ -19,6 +19,7 @@ from hsifeat.imports.feature_map import FeatureMap
 from hsifeat.imports.placement import fitting_strides
 from hsifeat.imports.quantisation import Dequantiser, alphaearth, scale_factors
 from hsifeat.scenes.array_coordinates import coordinate_georeference
+from hsifeat.scenes.array_metadata import add_array_values
 from hsifeat.scenes.axes import order_axes, parse_axes
 from hsifeat.scenes.nodata import NoData, add_values
 from hsifeat.scenes.pixel_grid import PixelGrid
@@ -111,7 +112,16 @@ def _open_source(
         georeference, notes = None, tuple[str, ...]()
         if scene.georeference is not None:
             georeference, notes = coordinate_georeference(array, scene.georeference, str(name))
-        opened = FeatureMap(_plane_id(name or ""), "array", array, georeference=georeference, notes=notes)
+        values = add_array_values(Raster(array), str(name))
+        opened = FeatureMap(
+            _plane_id(name or ""),
+            "array",
+            array,
+            values.nodata,
+            georeference,
+            scale=values.scale,
+            notes=(*notes, *values.notes),
+        )
         return [_with_options(opened, config, grid)]
     path, variable = split_variable(source)
     if is_exported_table(path):

@@ -13,8 +13,16 @@ from hsifeat.scenes.georeference import Georeference, as_wkt
 from hsifeat.scenes.readers.cf_georeference import read_cf_georeference
 from hsifeat.scenes.readers.raster import FileVariable
 
-# Key of the array among its coordinates; no coordinate has this name.
-_ARRAY = " array"
+ARRAY_KEY = " array"
+"""Key of an array among its coordinates; no coordinate has this name."""
+
+
+def coordinate_variables(array: Any) -> dict[str, FileVariable]:
+    """Return the coordinates of an `xarray.DataArray` by name. An array of another library has none."""
+    coords = getattr(array, "coords", None)
+    if not isinstance(coords, Mapping):
+        return {}
+    return {str(key): FileVariable(tuple(map(str, c.dims)), c, dict(c.attrs)) for key, c in coords.items()}
 
 
 def coordinate_georeference(
@@ -51,12 +59,12 @@ def coordinate_georeference(
         return None, ()
     if all(np.array_equal(coords[dim], np.arange(len(coords[dim]))) for dim in dims[:2]):
         return None, ()
-    variables = {str(key): FileVariable(tuple(map(str, c.dims)), c, dict(c.attrs)) for key, c in coords.items()}
+    variables = coordinate_variables(array)
     # xarray moves the name of the grid mapping to `encoding` if it decodes it.
     reference = array.encoding.get("grid_mapping", array.attrs.get("grid_mapping"))
     attrs = {"grid_mapping": reference} if reference in variables else {}
-    variables[_ARRAY] = FileVariable(tuple(map(str, dims)), array, attrs)
-    georeference, notes = read_cf_georeference(_ARRAY, [str(dim) for dim in dims], variables, name)
+    variables[ARRAY_KEY] = FileVariable(tuple(map(str, dims)), array, attrs)
+    georeference, notes = read_cf_georeference(ARRAY_KEY, [str(dim) for dim in dims], variables, name)
     if georeference is None:
         raise SceneError(
             f"{name}: the coordinates {dims[0]} and {dims[1]} of the array are not two or more evenly spaced numbers each, so its place "

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.formatting import format_count
 from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import count_values
@@ -185,6 +186,24 @@ class Labels:
         dtype = np.promote_types(self.classes.dtype, np.min_scalar_type(number))
         classes = np.where(self.classes == 0, dtype.type(number), self.classes.astype(dtype))
         return replace(self, classes=classes, class_names={**self.class_names, number: "background"})
+
+    def describe_invalid(self, valid: NDArray[np.bool_]) -> str:
+        """Describe the labelled pixels that are invalid, and the classes that have no other pixels; an empty text if there are none.
+
+        Parameters
+        ----------
+        valid : (rows, cols) bool array
+            Mask of the valid pixels.
+        """
+        lost = int(np.count_nonzero(self.classes[~valid]))
+        if not lost:
+            return ""
+        kept = set(np.unique(self.classes[valid]).tolist())
+        gone = ", ".join(self.class_names[number] for number in self.counts if number not in kept)
+        return (
+            f"{lost} of {format_count(sum(self.counts.values()), 'labelled pixel')} of {self.name} are invalid and are left out"
+            f"{f'; there are no others of {gone}' if gone else ''}"
+        )
 
     @cached_property
     def counts(self) -> dict[int, int]:

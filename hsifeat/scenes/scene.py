@@ -14,6 +14,7 @@ from hsifeat.cube_digest import CubeDigest, changed_scene_error
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.scenes.array_coordinates import check_coordinates
+from hsifeat.scenes.array_metadata import add_array_spectrum, add_array_values
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.band_matching import match_bands, matching_notes
 from hsifeat.scenes.band_ranges import check_bands, format_bands
@@ -21,6 +22,7 @@ from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.nodata import NoData, distinct_values, is_nodata, select_bands
+from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.scene_checks import as_lengths, as_texts, check_image, check_mask, check_type, convert_nodata
 from hsifeat.scenes.valid_pixels import Validity, drop_missing_values, valid_pixels
@@ -38,22 +40,24 @@ class Scene(CubeShape):
     cube : array-like of shape (rows, cols, bands)
         Values as stored in the file, of any real dtype. The array may lie in memory or on disk. It must not be changed
         afterwards: give a copy, or make a new scene from the changed array. The dimensions of an `xarray.DataArray` must
-        have this order. Its coordinates of rows and columns, if any, must be those of a given `georeference`.
+        have this order. Its coordinates of rows and columns, if any, must be those of a given `georeference`. Its other
+        metadata are used as those of a NetCDF file.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
-        Centre wavelength and full width at half maximum of each band in nm; None if unknown. The wavelengths need not
-        ascend. Lists are converted. The arrays are copies, and can't be changed.
+        Centre wavelength and full width at half maximum of each band in nm. If None, the coordinates of an
+        `xarray.DataArray`, otherwise unknown. The wavelengths need not ascend. The arrays are copies, and can't be changed.
     labels : dict of str to Labels
         Label maps on the scene's grid, by name. A map with a georeference has that of the scene.
     band_names : tuple of str
         Band names, or an empty tuple. A list is converted.
     nodata : tuple of float, or tuple of one tuple of float per band
         One tuple of no-data values for all bands, or one tuple for each band. NaN and infinities always count as no
-        data. Numbers and lists are converted: ``nodata=-9999`` becomes ``(-9999.0,)``.
+        data, and so do the values that an `xarray.DataArray` declares, which are added. Numbers and lists are converted:
+        ``nodata=-9999`` becomes ``(-9999.0,)``.
     blank_pixels : {"drop", "keep"}
         Whether blank pixels are invalid (``drop``) or valid (``keep``). A pixel is blank if all its bands are 0. In a cube
         of integers, a pixel is also blank if all its bands have the largest value of the dtype.
     scale : float
-        Value in `cube` that means a reflectance of 1.
+        Value in `cube` that means a reflectance of 1. If 1, the scale that an `xarray.DataArray` declares.
     georeference : Georeference or None
         CRS and transform of the grid; None if unknown.
     companion : array-like of shape (k * rows, k * cols, channels) or None
@@ -73,7 +77,8 @@ class Scene(CubeShape):
     SceneError
         If the cube does not have three dimensions. If its values are not real numbers of at most 64 bits. If another
         attribute has another type, shape or length than listed above. If wavelengths, bandwidths or the scale are not
-        positive. If a label map, or the coordinates of an array, have another georeference than the scene.
+        positive. If a label map, or the coordinates of an array, have another georeference than the scene. If wavelengths or
+        bandwidths differ from the coordinates of the bands by more than 0.5 nm.
 
     Examples
     --------
@@ -113,6 +118,7 @@ class Scene(CubeShape):
             raise SceneError(f"{self.name}: scale must be a positive number; found {self.scale}")
         check_type(self.georeference, Georeference | None, f"{self.name}: georeference must be a Georeference or None")
         check_coordinates(self.cube, self.georeference, self.name, "cube")
+        self._add_array_metadata()
         if self.mask is not None:
             check_mask(self.mask, (self.rows, self.cols), self.name)
             object.__setattr__(self, "mask", read_only(self.mask))
@@ -128,10 +134,7 @@ class Scene(CubeShape):
     def _convert_lists(self) -> None:
         for attribute in ("wavelengths_nm", "fwhm_nm"):
             lengths = as_lengths(getattr(self, attribute), self.bands, f"{self.name}: {attribute}")
-            if lengths is not None:
-                lengths = lengths.copy()
-                lengths.flags.writeable = False
-            object.__setattr__(self, attribute, lengths)
+            object.__setattr__(self, attribute, None if lengths is None else read_only(lengths.copy()))
         for attribute in ("band_names", "notes"):
             object.__setattr__(self, attribute, as_texts(getattr(self, attribute), f"{self.name}: {attribute}"))
         if len(self.band_names) not in {0, self.bands}:
@@ -149,6 +152,13 @@ class Scene(CubeShape):
                 f"{self.name}: no-data values of {format_count(len(per_band), 'band')} for {format_count(self.bands, 'band')}: give one tuple per band"
             )
 
+    def _add_array_metadata(self) -> None:
+        names = ("wavelengths_nm", "fwhm_nm", "nodata", "scale", "notes")
+        given = Raster(self.cube, **{attribute: getattr(self, attribute) for attribute in names})
+        complete = add_array_spectrum(add_array_values(given, self.name), self.name)
+        for attribute in names:
+            object.__setattr__(self, attribute, getattr(complete, attribute))
+
     def _check_companion(self, companion: Cube) -> None:
         check_image(companion, self.name, "companion image")
         if self.companion_factor < 1:
@@ -158,6 +168,8 @@ class Scene(CubeShape):
             )
         grid = None if self.georeference is None else self.georeference.refine(self.companion_factor)
         check_coordinates(companion, grid, self.name, "companion image")
+        declared = add_array_values(Raster(companion, nodata=self.companion_nodata), f"{self.name}: companion image")
+        object.__setattr__(self, "companion_nodata", declared.nodata)
 
     @property
     def companion_factor(self) -> int:
@@ -195,17 +207,8 @@ class Scene(CubeShape):
     @property
     def label_notes(self) -> tuple[str, ...]:
         """Messages on labels of invalid pixels. No head learns from these labels. The first access may read the whole cube."""
-        notes = []
-        for labels in self.labels.values():
-            lost = int(np.count_nonzero(labels.classes[~self.valid]))
-            if lost:
-                kept = set(np.unique(labels.classes[self.valid]).tolist())
-                gone = ", ".join(labels.class_names[number] for number in labels.counts if number not in kept)
-                notes.append(
-                    f"{self.name}: {lost} of {format_count(sum(labels.counts.values()), 'labelled pixel')} of {labels.name} are "
-                    f"invalid and are left out{f'; there are no others of {gone}' if gone else ''}"
-                )
-        return tuple(notes)
+        notes = (labels.describe_invalid(self.valid) for labels in self.labels.values())
+        return tuple(f"{self.name}: {note}" for note in notes if note)
 
     @cached_property
     def _validity(self) -> Validity:

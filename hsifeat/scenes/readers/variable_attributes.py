@@ -62,14 +62,41 @@ def read_attributes(
         nodata=nodata_values(variable),
         scale=scale,
         georeference=georeference,
-        notes=(*georeference_notes, *scale_notes, *_range_notes(variable, name)),
+        notes=(*georeference_notes, *scale_notes, *range_notes(variable, name)),
     )
     if len(dims) == 2:
         class_names, class_colours, class_notes = _read_flags(variable, name)
         notes = (*raster.notes, *class_notes)
         return replace(raster, class_names=class_names, class_colours=class_colours, notes=notes)
+    return read_spectrum(raster, variable_name, dims[2], variables, name)
+
+
+def read_spectrum(
+    raster: Raster, variable_name: str, band_dim: str, variables: Mapping[str, FileVariable], name: str
+) -> Raster:
+    """Set the wavelengths, bandwidths and bad bands of a cube from the variables along its bands.
+
+    Parameters
+    ----------
+    raster : Raster
+        Raster of the cube, without a spectrum.
+    variable_name : str
+        Path of the variable of the cube.
+    band_dim : str
+        Path of the dimension of the bands.
+    variables : mapping of str to FileVariable
+        All variables of the file by path, including the cube and the coordinates.
+    name : str
+        Name of the file, for notes.
+
+    Returns
+    -------
+    Raster
+        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`.
+    """
+    variable = variables[variable_name]
     along_bands = [
-        key for key, other in variables.items() if other.dims == (dims[2],) and other.array.dtype.kind in "biuf"
+        key for key, other in variables.items() if other.dims == (band_dim,) and other.array.dtype.kind in "biuf"
     ]
     cubes = [key for key, other in variables.items() if len(other.array.shape) >= 3]  # a cube
 
@@ -81,9 +108,9 @@ def read_attributes(
         candidates = [key for key in along_bands if _as_text(variables[key].attrs.get("standard_name")) in names]
         return next((variables[key] for key in nearest(candidates, variable_name, cubes)), None)
 
-    bands = variable.array.shape[variable.dims.index(dims[2])]
+    bands = variable.array.shape[variable.dims.index(band_dim)]
     wavelengths, fwhm, good = find(WAVELENGTH_NAMES), find(WIDTH_NAMES), find(GOOD_BAND_NAMES)
-    coordinate = variables[dims[2]] if dims[2] in along_bands else None
+    coordinate = variables[band_dim] if band_dim in along_bands else None
     if wavelengths is None and coordinate is not None and spectrum.is_spectral_unit(coordinate.unit):
         wavelengths = coordinate
     wavelengths = wavelengths or find_standard(WAVELENGTH_STANDARD_NAMES) or find(WAVENUMBER_NAMES)
@@ -139,7 +166,7 @@ def unordered_raster(
         nodata=nodata_values(variable),
         scale=scale,
         spectral_vectors=vectors,
-        notes=(*notes, *_range_notes(variable, name)),
+        notes=(*notes, *range_notes(variable, name)),
     )
 
 
@@ -185,7 +212,7 @@ def read_scale(
     )
 
 
-def _range_notes(variable: FileVariable, name: str) -> tuple[str, ...]:
+def range_notes(variable: FileVariable, name: str) -> tuple[str, ...]:
     """Return a note if a variable declares a range of valid values, because the range is not applied."""
     declared = [
         f"{key} {' to '.join(f'{v}' for v in np.ravel(variable.attrs[key]))}"

@@ -1,0 +1,177 @@
+"""Metadata of an `xarray.DataArray`: no-data values, reflectance scale, wavelengths and bandwidths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsifeat.errors import SceneError
+from hsifeat.formatting import format_count
+from hsifeat.scenes.array_coordinates import ARRAY_KEY, coordinate_variables
+from hsifeat.scenes.band_ranges import format_bands
+from hsifeat.scenes.nodata import add_values, parse_nodata
+from hsifeat.scenes.readers.raster import FileVariable, Raster
+from hsifeat.scenes.readers.spectrum import parse_numbers
+from hsifeat.scenes.readers.variable_attributes import nodata_values, range_notes, read_scale, read_spectrum
+from hsifeat.types import read_only
+
+ROUNDING_NM = 0.5
+"""Largest difference, in nm, between a wavelength and the coordinate of its band, such as 450 nm for 450.43 nm."""
+
+# Attributes of packed values, and the numbers that change no value.
+_PACKING = {"scale_factor": 1.0, "scale": 1.0, "add_offset": 0.0, "offset": 0.0}
+# Further names of no-data values that rioxarray reads.
+_RIOXARRAY_NODATA = ("fill_value", "nodatavals")
+_OPPOSITE_SIGN = {"true": "i", "false": "u"}
+
+
+def add_array_values(given: Raster, name: str) -> Raster:
+    """Add the no-data values and the reflectance scale that an array declares, as a variable of a NetCDF file does.
+
+    No-data values are attributes such as ``_FillValue``, ``missing_value`` and ``nodata``. xarray moves ``_FillValue`` and
+    ``missing_value`` to `encoding` if it sets missing values to NaN. There they count as well, unless `encoding` also has a
+    scale or an offset: then they are packed values, which the array no longer has.
+
+    Parameters
+    ----------
+    given : Raster
+        Array with the metadata that a user gives. Its no-data values are kept. A scale other than 1 has precedence over that
+        of the array.
+    name : str
+        Name of the array, for messages.
+
+    Returns
+    -------
+    Raster
+        The array with `nodata`, `scale` and notes; `given` itself if the array is not an `xarray.DataArray`.
+
+    Raises
+    ------
+    SceneError
+        If the attribute ``_Unsigned`` states that signed integers mean unsigned integers, or the other way round.
+    """
+    variable = _as_variable(given.array)
+    if variable is None:
+        return given
+    if _OPPOSITE_SIGN.get(str(variable.attrs.get("_Unsigned", "")).lower()) == given.array.dtype.kind:
+        raise SceneError(
+            f"{name}: the attribute _Unsigned of the array states that its values of {given.array.dtype} have the other sign: open the "
+            "file by its name, or with xarray and mask_and_scale=True"
+        )
+    further = [value for key in _RIOXARRAY_NODATA for value in np.ravel(variable.attrs.get(key, []))]
+    nodata = parse_nodata([*nodata_values(variable), *further])
+    scale, scale_notes = _read_scale(variable, name) if given.scale == 1 else (given.scale, ())
+    return replace(
+        given,
+        nodata=add_values(given.nodata, nodata) if nodata else given.nodata,
+        scale=scale,
+        notes=_joined(given.notes, (*scale_notes, *range_notes(variable, name))),
+    )
+
+
+def add_array_spectrum(given: Raster, name: str) -> Raster:
+    """Add the wavelengths and bandwidths that are coordinates of the bands, found by name and unit as in a NetCDF file.
+
+    Parameters
+    ----------
+    given : Raster
+        Array of shape (rows, cols, bands), with the wavelengths and bandwidths that a user gives.
+    name : str
+        Name of the array, for messages.
+
+    Returns
+    -------
+    Raster
+        The array with `wavelengths_nm`, `fwhm_nm` and notes; `given` itself if the array is not an `xarray.DataArray`.
+
+    Raises
+    ------
+    SceneError
+        If given wavelengths or bandwidths differ from the coordinates by more than `ROUNDING_NM`.
+    """
+    variable = _as_variable(given.array)
+    if variable is None:
+        return given
+    band_dim = variable.dims[2]
+    coordinates = {
+        key: coordinate
+        for key, coordinate in coordinate_variables(given.array).items()
+        if coordinate.dims == (band_dim,) and not _is_count(np.asarray(coordinate.array))
+    }
+    found = read_spectrum(Raster(given.array), ARRAY_KEY, band_dim, {ARRAY_KEY: variable, **coordinates}, name)
+    notes = list(found.notes) if given.wavelengths_nm is None else []
+    if found.bad_bands:
+        notes.append(
+            f"{name}: the array marks bands as bad (bands {format_bands(found.bad_bands)}, counted from 0), which are kept: "
+            "`without_bands` leaves them out"
+        )
+    return replace(
+        given,
+        wavelengths_nm=_agreed(given.wavelengths_nm, found.wavelengths_nm, f"{name}: wavelengths_nm", coordinates),
+        fwhm_nm=_agreed(given.fwhm_nm, found.fwhm_nm, f"{name}: fwhm_nm", coordinates),
+        notes=_joined(given.notes, notes),
+    )
+
+
+def _as_variable(array: Any) -> FileVariable | None:
+    """Return an `xarray.DataArray` as a variable of a file; None for an array of another library."""
+    dims, attrs, encoding = (getattr(array, key, None) for key in ("dims", "attrs", "encoding"))
+    if not isinstance(dims, tuple) or not isinstance(attrs, Mapping):
+        return None
+    encoding = encoding if isinstance(encoding, Mapping) else {}
+    fills = {} if set(_PACKING) & set(encoding) else {key: encoding.get(key) for key in ("_FillValue", "missing_value")}
+    fills = {key: value for key, value in fills.items() if value is not None}
+    return FileVariable(tuple(map(str, dims)), array, {**fills, **{str(key): value for key, value in attrs.items()}})
+
+
+def _read_scale(variable: FileVariable, name: str) -> tuple[float, tuple[str, ...]]:
+    """Read the reflectance scale. Scales and offsets of floating-point values are ignored, with a note.
+
+    xarray keeps attributes if a user multiplies integers by their scale, and the products are floating-point numbers.
+    """
+    attrs, notes = variable.attrs, tuple[str, ...]()
+    packing = [
+        key
+        for key, value in attrs.items()
+        if key.lower() in _PACKING and set(parse_numbers(np.ravel(value)).tolist()) != {_PACKING[key.lower()]}
+    ]
+    if packing and variable.array.dtype.kind == "f":
+        words = " and ".join(packing)
+        notes = (
+            f"{name}: the {words} of its floating-point values is not applied, because they may already be scaled",
+        )
+        variable = replace(variable, attrs={key: value for key, value in attrs.items() if key not in packing})
+    scale, scale_notes = read_scale(variable, str(getattr(variable.array, "name", None) or ""), name)
+    return scale, (*notes, *scale_notes)
+
+
+def _is_count(values: NDArray[Any]) -> bool:
+    """Return whether values are 0, 1, 2 and so on, or 1, 2, 3 and so on. Two values may also be flags of bands."""
+    counts = (np.arange(len(values)) + first for first in (0, 1))
+    return len(values) > 2 and values.dtype.kind in "iuf" and any(np.array_equal(values, count) for count in counts)
+
+
+def _agreed(
+    given: NDArray[np.float64] | None, found: NDArray[np.float64] | None, what: str, coordinates: Iterable[str]
+) -> NDArray[np.float64] | None:
+    """Return the given wavelengths or bandwidths, or those of the array if none are given. An error states a contradiction."""
+    if given is None or found is None:
+        return given if found is None else read_only(found)
+    apart = np.abs(given - found)
+    if differ := int(np.count_nonzero(apart > ROUNDING_NM * (1 + 1e-6))):
+        band = int(apart.argmax())
+        raise SceneError(
+            f"{what} differ from the coordinates of the array in {format_count(differ, 'band')} of {len(given)}: band {band} has "
+            f"{given[band]:g} nm instead of {found[band]:g} nm: leave them out, so that the coordinates are used, or give "
+            f"array.drop_vars({list(coordinates)}) if they are right for the bands in the order of the array"
+        )
+    return given
+
+
+def _joined(notes: tuple[str, ...], further: Iterable[str]) -> tuple[str, ...]:
+    """Return notes and further notes, none twice: a scene that is made from another one has the notes of its array already."""
+    return (*notes, *(note for note in further if note not in notes))
