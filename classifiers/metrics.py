@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import HeadError
+from hsifeat.formatting import format_count
 
 # (K, K) integer array: number of pixels by true class (rows) and predicted class (columns). The K classes are all classes
 # that occur as true or predicted class.
@@ -178,7 +179,7 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
     Parameters
     ----------
     truth, predicted : (n,) integer arrays
-        True and predicted class of each pixel.
+        True and predicted class of each pixel. The true classes are not 0, which stands for unlabelled.
 
     Returns
     -------
@@ -188,7 +189,7 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
     Raises
     ------
     HeadError
-        If the arrays are empty, or differ in length. If a value is masked.
+        If the arrays are empty, or differ in length. If a value is masked. If a true class is 0.
 
     Examples
     --------
@@ -203,6 +204,11 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
     if np.ma.is_masked(truth) or np.ma.is_masked(predicted):
         raise HeadError(
             "true and predicted classes have masked values, which would be scored like all others: leave out these pixels in both arrays"
+        )
+    if np.issubdtype(np.asarray(truth).dtype, np.number) and (unlabelled := np.count_nonzero(np.equal(truth, 0))):
+        raise HeadError(
+            f"{unlabelled} of {format_count(len(truth), 'pixel')} have the true class 0, which stands for unlabelled: leave out these pixels in "
+            "both arrays, as in score_predictions(truth[truth > 0], predicted[truth > 0]), or number the classes from 1"
         )
     classes, codes = np.unique(np.concatenate([truth, predicted]), return_inverse=True)
     true, assigned = np.split(codes, 2)

@@ -308,7 +308,7 @@ def load_model(folder: Path) -> Model:
             tuning=None if tuning is None else Tuning.from_json(tuning),
             card=None if card is None else ModelCard.model_validate(card),
             smooth=_checked_smoothing(meta.get("smooth")),
-            folder=Path(folder),
+            folder=Path(folder).absolute(),
             digest=digest,
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -33,6 +34,8 @@ class MaskSplit:
         File of the training map.
     test_file : str or None
         File of the test map. If None, all other labelled pixels are test pixels.
+    folder : Path
+        Folder of relative files. [default: the working directory in which the split is made]
 
     Examples
     --------
@@ -42,6 +45,7 @@ class MaskSplit:
 
     train_file: str
     test_file: str | None
+    folder: Path = field(default_factory=Path.cwd, repr=False, compare=False)
     kind: ClassVar[SplitKind] = "fixed"
     question: ClassVar[SplitQuestion | None] = None
 
@@ -53,7 +57,7 @@ class MaskSplit:
     def draw(self, labels: Labels, seed: int) -> SplitDraw:  # noqa: ARG002  # fixed
         """Select the training and test pixels from the labelled pixels of `labels`, by the maps of the split."""
         files = [file for file in (self.train_file, self.test_file) if file is not None]
-        maps = [(file, open_labels(file, labels)) for file in files]
+        maps = [(file, open_labels(self.folder / file, labels)) for file in files]
         draw = _draw_from_maps(self.text, labels, maps)
         return replace(draw, notes=(*(note for _, one in maps for note in one.notes), *draw.notes))
 

@@ -42,6 +42,19 @@ def test_masks_from_files(fields, tmp_path):
         parse_split(f"mask:{tmp_path}/small.npy").draw(fields, 0)
 
 
+def test_files_of_a_split_are_those_of_the_folder_in_which_it_was_made(fields, tmp_path, monkeypatch):
+    """After a change of the working directory, a file of the same name was read there."""
+    for name, rows in (("site1", 20), ("site2", 60)):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "train.npy", np.arange(75 * 53).reshape(75, 53) < rows * 53)
+    monkeypatch.chdir(tmp_path / "site1")
+    split = parse_split("mask:train.npy")
+    monkeypatch.chdir(tmp_path / "site2")
+    expected = np.count_nonzero(fields.classes[:20])
+    assert np.count_nonzero(split.draw(fields, 0).train) == expected
+    assert split.text == "mask:train.npy" and split == parse_split(split.text)
+
+
 @pytest.fixture
 def official(fields):
     """A train and a test map that share the fields, and leave some pixels out."""
