@@ -16,7 +16,7 @@ from hsifeat.features.features import Features
 from hsifeat.features.scene_set import SceneSet, single_stores
 from hsifeat.scenes import Labels
 from hsifeat.scenes.label_map import ScenePart
-from hsifeat.types import Window
+from hsifeat.types import LARGEST_CLASS, Window
 
 # Unlabelled rows between the label maps of two scenes, more than the buffer of any split. Scenes are therefore independent.
 GAP_PX = 1024
@@ -143,7 +143,7 @@ def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
     ------
     StoreError
         If a scene shares a class number, but no class name, with the earlier scenes. If two classes of a scene have the
-        same name.
+        same name. If a new number is above the largest class number.
     """
     for one in labels:
         repeated = [name for name, times in Counter(one.class_names.values()).items() if times > 1]
@@ -168,6 +168,11 @@ def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
             if name not in numbers:
                 taken = set(numbers.values())
                 numbers[name] = number if number not in taken else max(highest, *taken) + 1
+    if max(numbers.values()) > LARGEST_CLASS:
+        raise StoreError(
+            f"two classes with the number {highest} have different names, and no higher number is allowed than {LARGEST_CLASS}: "
+            "give the classes lower numbers"
+        )
     return numbers
 
 
