@@ -18,7 +18,7 @@ from hsifeat.imports.exported_table import is_exported_table, read_exported_tabl
 from hsifeat.imports.feature_map import FeatureMap
 from hsifeat.imports.placement import fitting_strides
 from hsifeat.imports.quantisation import Dequantiser, alphaearth, scale_factors
-from hsifeat.scenes.array_coordinates import coordinate_georeference
+from hsifeat.scenes.array_coordinates import coordinate_georeference, own_georeference
 from hsifeat.scenes.array_metadata import add_array_values
 from hsifeat.scenes.axes import order_axes, parse_axes
 from hsifeat.scenes.nodata import NoData, add_values
@@ -72,10 +72,17 @@ def open_feature_maps(
         )
     grid = None if config.grid is None else _read_grid(config.grid)
     maps = [one for name, source in sources for one in _open_source(name, source, scene, grid, config)]
+    if scene.georeference is None:
+        maps = [one if one.georeference is None else _placed_by_shape(one) for one in maps]
     names = [str(one.plane) for one in maps]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise HsifeatError(f"several features have the name {twice[0]}: name them apart, as NAME=FILE")
     return sorted(maps, key=lambda one: one.plane)
+
+
+def _placed_by_shape(features: FeatureMap) -> FeatureMap:
+    note = f"{features.plane.layer}: placed by its shape, because the scene has no georeference; its own is not used"
+    return replace(features, notes=(*features.notes, note))
 
 
 def _named_sources(
@@ -109,9 +116,11 @@ def _open_source(
         array = _checked(source, str(name))
         check_dimensions(array, str(name), "feature array")
         check_slices(array, str(name), "feature array", masks=True)
-        georeference, notes = None, tuple[str, ...]()
-        if scene.georeference is not None:
-            georeference, notes = coordinate_georeference(array, scene.georeference, str(name))
+        georeference, notes = (
+            own_georeference(array, str(name))
+            if scene.georeference is None
+            else coordinate_georeference(array, scene.georeference, str(name))
+        )
         values = add_array_values(Raster(array), str(name))
         opened = FeatureMap(
             _plane_id(name or ""),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from hsifeat.imports.cell_transform import CellTransform
 from hsifeat.imports.feature_map import FeatureMap
 from hsifeat.imports.placed_features import AveragedFeatures, CopiedFeatures, PlacedFeatures
 from hsifeat.imports.resampled_features import ResampledFeatures
+from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.store.plane_layout import MAX_STRIDE
 
@@ -66,7 +67,7 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
     SceneError
         If a georeference is missing, and the shape of the features does not fit `stride`. If a georeference and `stride`
         are missing, and the shape of the features fits no stride or several strides. If the grids differ, and the CRS of
-        one grid is missing.
+        one grid is missing. Grids that differ in the order of rows or columns alone need no CRS.
     """
     source, target = features.georeference, scene.georeference
     if source is None or target is None:
@@ -77,7 +78,7 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
     if alignment is not None and alignment.stride == 1:
         factor, stride = alignment.factor * (stride or 1), stride or 1
         return AveragedFeatures(features, scene.rows, scene.cols, stride, factor, alignment.row, alignment.col)
-    if source.crs is None or target.crs is None:
+    if (source.crs is None or target.crs is None) and not _is_turned(features, source, scene):
         owner = features.source if source.crs is None else f"the scene {scene.name}"
         raise SceneError(
             f"{features.source} lies on another grid than the scene {scene.name}, and {owner} has no CRS: assign one "
@@ -106,6 +107,13 @@ def _find_alignment(features: FeatureMap, scene: PixelGrid) -> _Alignment | None
     if np.abs(offsets).max() * stride > _TOLERANCE * factor:
         return None
     return _Alignment(int(first[1]), int(first[0]), stride, factor)
+
+
+def _is_turned(features: FeatureMap, source: Georeference, scene: PixelGrid) -> bool:
+    """Return whether the grid of the features is aligned with the scene if its rows, its columns or both are in reverse order."""
+    rows, cols = source.flip(features.shape, 0), source.flip(features.shape, 1)
+    turned = (rows, cols, rows.flip(features.shape, 1))
+    return any(_find_alignment(replace(features, georeference=one), scene) for one in turned)
 
 
 def _place_by_shape(features: FeatureMap, scene: PixelGrid, stride: int | None) -> PlacedFeatures:

@@ -33,7 +33,7 @@ class ResampledFeatures(PlacedFeatures):
     features : FeatureMap
         Features on their own grid.
     source, target : Georeference
-        Georeferences of the features and of the scene. Both need a CRS.
+        Georeferences of the features and of the scene. A missing CRS is taken to be that of the other one.
     scene : PixelGrid
         The scene.
     stride : int
@@ -45,7 +45,7 @@ class ResampledFeatures(PlacedFeatures):
     ) -> None:
         super().__init__(features, scene.rows, scene.cols, stride)
         self._names = (source.crs_name, target.crs_name)
-        self._same_crs = target.same_crs(source)
+        self._same_crs = source.crs is None or target.crs is None or target.same_crs(source)
         self._transform = CellTransform(source, features.shape, scene, features.source)
         self._cells_per_pixel = self._transform.cells_per_pixel(scene)
         self._points = min(int(np.ceil(self._cells_per_pixel.max() * stride - 1e-6)), _MAX_POINTS)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.georeference import Georeference, as_wkt
+from hsifeat.scenes.georeference import Georeference, is_wkt
 from hsifeat.scenes.readers.cf_georeference import read_cf_georeference
 from hsifeat.scenes.readers.raster import FileVariable
+from hsifeat.scenes.readers.scopes import find_reference
+from hsifeat.scenes.readers.spectrum import parse_numbers
 
 ARRAY_KEY = " array"
 """Key of an array among its coordinates; no coordinate has this name."""
+
+# Names of coordinates that give the place of each pixel, if they have the dimensions of rows and columns.
+_PLACES = frozenset({"x", "y", "xc", "yc", "lon", "lat", "longitude", "latitude"})
 
 
 def coordinate_variables(array: Any) -> dict[str, FileVariable]:
@@ -25,12 +30,36 @@ def coordinate_variables(array: Any) -> dict[str, FileVariable]:
     return {str(key): FileVariable(tuple(map(str, c.dims)), c, dict(c.attrs)) for key, c in coords.items()}
 
 
+@dataclass(frozen=True)
+class _Position:
+    """What an array states about its position.
+
+    Attributes
+    ----------
+    georeference : Georeference or None
+        Georeference of the array; None if it is unknown.
+    notes : tuple of str
+        Notes on metadata that could not be read or are ambiguous.
+    problem : str
+        Why the position or the CRS is unknown although the array states it; empty if it is known, or if the array states
+        nothing.
+    has_coordinates : bool
+        Whether the array has coordinates of rows and columns other than the indices 0, 1, 2 and so on.
+    """
+
+    georeference: Georeference | None = None
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+    has_coordinates: bool = False
+
+
 def coordinate_georeference(
     array: Any, scene_grid: Georeference, name: str
 ) -> tuple[Georeference | None, tuple[str, ...]]:
     """Read the georeference of an array from its coordinates and its grid mapping, as from a CF file.
 
-    Without a grid mapping, the CRS is that of the attribute ``crs``, or of the scene.
+    Without coordinates of rows and columns, the attribute ``GeoTransform`` of the grid mapping counts. Without a CRS in the
+    grid mapping, the CRS is that of the attribute ``crs``, or of the scene.
 
     Parameters
     ----------
@@ -44,37 +73,57 @@ def coordinate_georeference(
     Returns
     -------
     georeference : Georeference or None
-        Georeference of the array. None if it has no coordinates of rows and columns, like a NumPy array, or if these are the
-        indices 0, 1, 2 and so on.
+        Georeference of the array. None if it states no position, like a NumPy array, or if its coordinates are the indices
+        0, 1, 2 and so on.
     notes : tuple of str
         Notes on metadata that could not be read or are ambiguous, and on a CRS that is taken from the scene.
 
     Raises
     ------
     SceneError
-        If the coordinates are not evenly spaced numbers. If the attribute ``crs`` does not describe a CRS.
+        If the coordinates are not evenly spaced numbers, or have two dimensions. If the attribute ``crs`` does not describe a
+        CRS.
     """
-    dims, coords = getattr(array, "dims", ()), getattr(array, "coords", None)
-    if not isinstance(dims, tuple) or not isinstance(coords, Mapping) or not set(dims[:2]) <= set(coords):
-        return None, ()
-    if all(np.array_equal(coords[dim], np.arange(len(coords[dim]))) for dim in dims[:2]):
-        return None, ()
-    variables = coordinate_variables(array)
-    # xarray moves the name of the grid mapping to `encoding` if it decodes it.
-    reference = array.encoding.get("grid_mapping", array.attrs.get("grid_mapping"))
-    attrs = {"grid_mapping": reference} if reference in variables else {}
-    variables[ARRAY_KEY] = FileVariable(tuple(map(str, dims)), array, attrs)
-    georeference, notes = read_cf_georeference(ARRAY_KEY, [str(dim) for dim in dims], variables, name)
-    if georeference is None:
+    position = _read_position(array, name)
+    if position.problem:
         raise SceneError(
-            f"{name}: the coordinates {dims[0]} and {dims[1]} of the array are not two or more evenly spaced numbers each, so its place "
-            "is unknown: give array.values if it is on the pixels of the scene"
+            f"{name}: {position.problem}, so its place is unknown: give array.values if it is on the pixels of the scene"
         )
-    if georeference.crs is None and isinstance(array.attrs.get("crs"), str):  # as older versions of xarray state it
-        georeference = replace(georeference, crs=as_wkt(array.attrs["crs"]))
-    if georeference.crs is None and scene_grid.crs is not None:
+    georeference, notes = position.georeference, position.notes
+    if georeference is not None and georeference.crs is None and scene_grid.crs is not None:
         notes += (f"{name}: the array states no CRS; its coordinates are taken to be in that of the scene",)
         georeference = replace(georeference, crs=scene_grid.crs)
+    return georeference, notes
+
+
+def own_georeference(array: Any, name: str) -> tuple[Georeference | None, tuple[str, ...]]:
+    """Read the georeference of an array, without that of a scene.
+
+    Coordinates that ascend by 1 without a CRS are numbers of pixels, not positions.
+
+    Parameters
+    ----------
+    array : array-like of shape (rows, cols, bands)
+        The array.
+    name : str
+        Name of the array, for notes.
+
+    Returns
+    -------
+    georeference : Georeference or None
+        Georeference of the array; None if it states no usable position.
+    notes : tuple of str
+        Notes on metadata that could not be read or are ambiguous.
+    """
+    position = _read_position(array, name)
+    georeference, notes = position.georeference, position.notes
+    if position.problem:
+        unknown = "the array has no georeference" if georeference is None else "its CRS is unknown"
+        notes += (f"{name}: {position.problem}, so {unknown}",)
+    elif georeference is not None and georeference.crs is None:
+        a, b, _, d, e, _ = georeference.transform
+        if (a, b, d, e) == (1, 0, 0, 1):
+            return None, ()
     return georeference, notes
 
 
@@ -92,7 +141,7 @@ def check_coordinates(array: Any, grid: Georeference | None, name: str, kind: st
     kind : str
         What the array is, for messages.
     """
-    if grid is None:
+    if grid is None or not _read_position(array, name).has_coordinates:
         return
     found, _ = coordinate_georeference(array, grid, f"{name}: {kind}")
     rows, cols = map(int, array.shape[:2])
@@ -103,3 +152,66 @@ def check_coordinates(array: Any, grid: Georeference | None, name: str, kind: st
             f"{grid.crs_name}, {grid.transform}: sort them, as in array.sortby({str(y)!r}, ascending=False), correct the coordinates or the georeference, or give "
             "array.values if the georeference is right"
         )
+
+
+def _read_position(array: Any, name: str) -> _Position:
+    dims, coords = getattr(array, "dims", ()), getattr(array, "coords", None)
+    if not isinstance(dims, tuple) or not isinstance(coords, Mapping):
+        return _Position()
+    variables = coordinate_variables(array)
+    y, x = spatial = str(dims[0]), str(dims[1])
+    if all(np.array_equal(coords[dim], np.arange(len(coords[dim]))) for dim in dims[:2] if dim in coords):
+        variables = {key: one for key, one in variables.items() if key not in spatial}
+    # xarray moves the name of the grid mapping to `encoding` if it decodes it.
+    reference = array.encoding.get("grid_mapping", array.attrs.get("grid_mapping"))
+    attrs = {"grid_mapping": reference} if reference in variables else {}
+    variables[ARRAY_KEY] = FileVariable(tuple(map(str, dims)), array, attrs)
+    key = find_reference(str(attrs.get("grid_mapping", "spatial_ref")), ARRAY_KEY, variables)
+    transform = None if key is None else variables[key].attrs.get("GeoTransform")
+    has_coordinates = {y, x} <= set(variables)
+    if key is not None and has_coordinates and min(array.shape[:2]) > 1 and not _is_rotated(transform):
+        # A slice keeps the GeoTransform of the whole array.
+        stated = {name: value for name, value in variables[key].attrs.items() if name != "GeoTransform"}
+        variables[key] = replace(variables[key], attrs=stated)
+    elif not has_coordinates and transform is None:
+        two = [key for key, one in variables.items() if key.lower() in _PLACES and set(one.dims) == {y, x}]
+        return _Position(problem=f"the coordinates {' and '.join(two)} of the array have two dimensions" if two else "")
+    georeference, notes = read_cf_georeference(ARRAY_KEY, [str(dim) for dim in dims], variables, name)
+    if georeference is None:
+        what = f"the coordinates {y} and {x} of the array are not two or more evenly spaced numbers each"
+        problem = (
+            what if has_coordinates else f"the array has no coordinates, and the GeoTransform of {key} can't be read"
+        )
+        return _Position(None, notes, problem, has_coordinates)
+    if not has_coordinates:
+        part = "which is wrong if the array is a part of a larger one"
+        notes += (
+            f"{name}: without coordinates of rows and columns, the array lies at the GeoTransform of {key}, {part}",
+        )
+    problem = ""
+    if georeference.crs is None and array.attrs.get("crs") is not None:  # as older versions of xarray state it
+        crs = _crs_wkt(array.attrs["crs"])
+        georeference = replace(georeference, crs=crs)
+        problem = "" if crs else f"the attribute crs of the array describes no CRS: {array.attrs['crs']!r:.60}"
+    return _Position(georeference, notes, problem, has_coordinates)
+
+
+def _is_rotated(transform: Any) -> bool:
+    """Return whether an attribute ``GeoTransform`` states a rotated grid."""
+    numbers = parse_numbers(
+        transform.split() if isinstance(transform, str) else np.ravel([] if transform is None else transform)
+    )
+    return len(numbers) == 6 and bool(numbers[2] or numbers[4])
+
+
+def _crs_wkt(crs: Any) -> str | None:
+    """Return a CRS, such as a text, an EPSG code or an object of pyproj or rasterio, as WKT; None if it is no CRS."""
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    if isinstance(crs, str) and is_wkt(crs):
+        return crs
+    try:
+        return str(CRS.from_user_input(int(crs) if isinstance(crs, np.integer) else crs).to_wkt())
+    except (CRSError, TypeError):
+        return None

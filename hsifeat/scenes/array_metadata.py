@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
-from hsifeat.scenes.array_coordinates import ARRAY_KEY, coordinate_variables
+from hsifeat.scenes.array_coordinates import ARRAY_KEY, coordinate_variables, own_georeference
 from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.nodata import add_values, parse_nodata
 from hsifeat.scenes.readers.raster import FileVariable, Raster
@@ -71,6 +71,27 @@ def add_array_values(given: Raster, name: str) -> Raster:
         scale=scale,
         notes=_joined(given.notes, (*scale_notes, *range_notes(variable, name))),
     )
+
+
+def add_array_georeference(given: Raster, name: str) -> Raster:
+    """Add the georeference that the coordinates of an array state, unless the user gives one.
+
+    Parameters
+    ----------
+    given : Raster
+        Array of shape (rows, cols, bands), with the georeference that a user gives.
+    name : str
+        Name of the array, for notes.
+
+    Returns
+    -------
+    Raster
+        The array with `georeference` and notes; see `own_georeference`.
+    """
+    if given.georeference is not None:
+        return given
+    georeference, notes = own_georeference(given.array, name)
+    return replace(given, georeference=georeference, notes=_joined(given.notes, notes))
 
 
 def add_array_spectrum(given: Raster, name: str) -> Raster:

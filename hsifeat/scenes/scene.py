@@ -14,7 +14,7 @@ from hsifeat.cube_digest import CubeDigest, changed_scene_error
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.scenes.array_coordinates import check_coordinates
-from hsifeat.scenes.array_metadata import add_array_spectrum, add_array_values
+from hsifeat.scenes.array_metadata import add_array_georeference, add_array_spectrum, add_array_values
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.band_matching import match_bands, matching_notes
 from hsifeat.scenes.band_ranges import check_bands, format_bands
@@ -59,7 +59,7 @@ class Scene(CubeShape):
     scale : float
         Value in `cube` that means a reflectance of 1. If 1, the scale that an `xarray.DataArray` declares.
     georeference : Georeference or None
-        CRS and transform of the grid; None if unknown.
+        CRS and transform of the grid. If None, those of the coordinates of an `xarray.DataArray`, otherwise unknown.
     companion : array-like of shape (k * rows, k * cols, channels) or None
         A co-registered image, such as an aerial photograph, with k x k pixels per pixel of the scene.
     companion_nodata : tuple of float, or tuple of one tuple of float per band
@@ -153,9 +153,11 @@ class Scene(CubeShape):
             )
 
     def _add_array_metadata(self) -> None:
-        names = ("wavelengths_nm", "fwhm_nm", "nodata", "scale", "notes")
+        names = ("wavelengths_nm", "fwhm_nm", "nodata", "scale", "georeference", "notes")
         given = Raster(self.cube, **{attribute: getattr(self, attribute) for attribute in names})
-        complete = add_array_spectrum(add_array_values(given, self.name), self.name)
+        complete = given
+        for add in (add_array_values, add_array_spectrum, add_array_georeference):
+            complete = add(complete, self.name)
         for attribute in names:
             object.__setattr__(self, attribute, getattr(complete, attribute))
 

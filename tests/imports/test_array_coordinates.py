@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyproj
 import pytest
 import rasterio
 import rasterio.warp
@@ -48,7 +49,11 @@ def test_an_array_of_another_place_is_moved_as_a_geotiff_is(placed_scene, encode
         hsifeat.import_planes(placed_scene, {"e": far}, out=tmp_path / "far.zarr")
 
 
-@pytest.mark.parametrize("stated", ["grid mapping", "attribute"])
+@pytest.mark.parametrize(
+    "stated",
+    ["grid mapping", "EPSG:32633", 32633, np.int64(32633), rasterio.CRS.from_epsg(32633), pyproj.CRS(32633)],
+    ids=lambda stated: f"{type(stated).__module__} {stated!s:.12}",
+)
 def test_the_crs_of_an_array_counts(stated, placed_scene, tmp_path):
     """The values are coordinates in the neighbouring zone, 6 degrees to the east. PROJ is the oracle."""
     crs = rasterio.CRS.from_epsg(32633)
@@ -56,10 +61,10 @@ def test_the_crs_of_an_array_counts(stated, placed_scene, tmp_path):
     y, x = 10 * np.arange(-10.0, 100), 10 * np.arange(-10.0, 80)
     values = np.stack(np.meshgrid(y, x, indexing="ij"), axis=2)
     array = xr.DataArray(values, {"y": top - y, "x": left + x}, ("y", "x", "band"))
-    if stated == "grid mapping":
+    if isinstance(stated, str) and stated == "grid mapping":
         array = array.assign_coords(spatial_ref=xr.Variable((), 0, {"crs_wkt": crs.to_wkt()}))
     else:
-        array.attrs["crs"] = "EPSG:32633"
+        array.attrs["crs"] = stated
     store = hsifeat.import_planes(placed_scene, {"e": array}, out=tmp_path / "e.zarr")
     rows, cols = np.nonzero(hsifeat.open_features(store).valid)
     assert len(rows) == placed_scene.valid.sum()
@@ -73,9 +78,65 @@ def test_arrays_without_usable_coordinates(placed_scene, scene, encoder, tmp_pat
     for name, array in {"bare": indices.drop_vars(["y", "x"]), "indices": indices}.items():
         found = values_of(hsifeat.import_planes(placed_scene, {"e": array}, out=tmp_path / f"{name}.zarr"))["t0/e"]
         np.testing.assert_array_equal(found[placed_scene.valid], encoder[placed_scene.valid])
-    upwards = with_coordinates(encoder)[::-1]
-    found = values_of(hsifeat.import_planes(scene, {"e": upwards}, out=tmp_path / "plain.zarr"))["t0/e"]
-    np.testing.assert_array_equal(found[scene.valid], encoder[::-1][scene.valid])  # the scene has no georeference
+    upwards, heard = with_coordinates(encoder)[::-1], []
+    store = hsifeat.import_planes(scene, {"e": upwards}, out=tmp_path / "plain.zarr", listen=heard.append)
+    np.testing.assert_array_equal(values_of(store)["t0/e"][scene.valid], encoder[::-1][scene.valid])
+    assert "e: placed by its shape, because the scene has no georeference; its own is not used" in str(heard)
     uneven = indices.assign_coords(x=np.arange(53.0) ** 2)
-    with pytest.raises(SceneError, match="e: the coordinates y and x .* evenly spaced numbers.*give array.values"):
-        hsifeat.import_planes(placed_scene, {"e": uneven}, out=tmp_path / "uneven.zarr")
+    places = {name: (("y", "x"), np.ones((75, 53))) for name in ("lat", "lon")}
+    for reason, wrong in {
+        "the coordinates y and x .* evenly spaced numbers": uneven,
+        "the coordinates lat and lon of the array have two dimensions": indices.drop_vars(["y", "x"]).assign_coords(
+            places
+        ),
+        "the attribute crs of the array describes no CRS: 'local'": with_coordinates(encoder).assign_attrs(crs="local"),
+    }.items():
+        with pytest.raises(SceneError, match=f"e: {reason}.*, so its place is unknown: give array.values"):
+            hsifeat.import_planes(placed_scene, {"e": wrong}, out=tmp_path / "wrong.zarr")
+
+
+@pytest.mark.parametrize("order", ["north to south", "south to north"])
+def test_arrays_with_coordinates_lie_on_a_scene_with_coordinates(order, scene, encoder, tmp_path):
+    """Neither array states a CRS."""
+    cube, array = with_coordinates(scene.cube), with_coordinates(encoder)
+    if order == "south to north":
+        cube = cube[::-1]
+    located = hsifeat.Scene("located", cube)
+    found = values_of(hsifeat.import_planes(located, {"e": array}, out=tmp_path / "e.zarr"))["t0/e"]
+    expected = encoder[::-1] if order == "south to north" else encoder
+    np.testing.assert_allclose(found[located.valid], expected[located.valid], rtol=1e-6)
+
+
+@pytest.mark.parametrize("place", [WHERE @ Affine.translation(5, 2), WHERE @ Affine(1, 0, 0, 0, -1, 75), WHERE @ Affine.rotation(20)],
+                         ids=["moved", "south to north", "rotated"])  # fmt: skip
+def test_a_geotransform_places_an_array_as_its_file(place, placed_scene, encoder, tmp_path):
+    """This is what `rioxarray.open_rasterio(…, parse_coordinates=False)` returns."""
+    crs = rasterio.CRS.from_epsg(32632)
+    with rasterio.open(
+        tmp_path / "e.tif", "w", driver="GTiff", height=75, width=53, count=6, dtype="float32", crs=crs, transform=place
+    ) as file:
+        file.write(encoder.transpose(2, 0, 1))
+    mapping = {"crs_wkt": crs.to_wkt(), "GeoTransform": " ".join(map(str, place.to_gdal()))}
+    array = xr.DataArray(encoder, {"spatial_ref": xr.Variable((), 0, mapping)}, ("y", "x", "band"))
+    heard = []
+    store = hsifeat.import_planes(placed_scene, {"e": array}, out=tmp_path / "a.zarr", stride=1, listen=heard.append)
+    expected = values_of(hsifeat.import_planes(placed_scene, tmp_path / "e.tif", out=tmp_path / "f.zarr", stride=1))
+    np.testing.assert_array_equal(values_of(store)["t0/e"], expected["t0/e"])
+    assert "the array lies at the GeoTransform of spatial_ref, which is wrong if the array is a part" in str(heard)
+    row, col = 30, 20
+    with rasterio.open(tmp_path / "e.tif") as file:
+        (at,) = file.sample([WHERE @ (col + 0.5, row + 0.5)])
+    if not any(np.array(place)[[1, 3]]):
+        np.testing.assert_array_equal(values_of(store)["t0/e"][row, col], at)
+
+
+def test_coordinates_of_a_part_count_more_than_the_geotransform_of_the_whole(placed_scene, encoder, tmp_path):
+    mapping = {"GeoTransform": " ".join(map(str, WHERE.to_gdal()))}
+    array = with_coordinates(encoder).assign_coords(spatial_ref=xr.Variable((), 0, mapping))
+    heard = []
+    store = hsifeat.import_planes(placed_scene, {"e": array[10:, 7:]}, out=tmp_path / "e.zarr", listen=heard.append)
+    valid = hsifeat.open_features(store).valid
+    assert not valid[:10].any() and not valid[:, :7].any() and "GeoTransform" not in str(heard)
+    np.testing.assert_array_equal(values_of(store)["t0/e"][valid], encoder[valid])
+    with pytest.raises(SceneError, match="e: the coordinates y and x .* evenly spaced numbers"):
+        hsifeat.import_planes(placed_scene, {"e": array[[0, 1, 5]]}, out=tmp_path / "uneven.zarr")

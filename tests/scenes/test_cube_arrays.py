@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from functools import partial
 
 import dask.array as da
@@ -11,7 +13,7 @@ import pytest
 import rasterio
 import xarray
 
-from hsifeat import import_planes
+from hsifeat import import_planes, open_scene
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Georeference, Scene
 
@@ -123,9 +125,69 @@ def test_coordinates_of_a_data_array_are_those_of_the_georeference():
     moved = cube.assign_coords(x=cube.x + 30)
     assert Scene("x", cube, georeference=where, companion=companion).companion_factor == 2
     for wrong in (cube[::-1], moved, moved[::-1]):
-        assert Scene("x", wrong).georeference is None  # the order of the user
         assert Scene("x", wrong.to_numpy(), georeference=where).georeference is where
         with pytest.raises(SceneError, match=r"x: the cube has coordinates of another grid .*array.sortby\('y', asc"):
             Scene("x", wrong, georeference=where)
     with pytest.raises(SceneError, match=r"x: the companion image has coordinates of another grid"):
         Scene("x", cube, georeference=where, companion=companion[::-1])
+
+
+UTM_32 = rasterio.CRS.from_epsg(32632).to_wkt()
+
+
+def located(dims=("y", "x", "band"), attrs=None, **coords):
+    """Return an array of 4 x 5 pixels of 10 m, from south to north."""
+    places = {dims[0]: 3_999_965 + 10 * np.arange(4), dims[1]: 500_005.0 + 10 * np.arange(5)}
+    values = np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32)
+    return xarray.DataArray(values, places | coords, dims, name="cube", attrs=attrs)
+
+
+@pytest.mark.parametrize(
+    ("array", "crs"),
+    [
+        (located(), None),
+        (located(("northing", "easting", "band")), None),
+        (located(spatial_ref=xarray.Variable((), 0, {"crs_wkt": UTM_32})), 32632),
+        (located(attrs={"crs": "EPSG:32632"}), 32632),
+        (located(attrs={"crs": 32632}), 32632),
+    ],
+    ids=["no CRS", "other names", "grid mapping", "attribute", "EPSG code"],
+)
+def test_coordinates_of_a_data_array_are_the_georeference_of_its_scene(array, crs):
+    found = Scene("x", array)
+    expected = rasterio.Affine(10, 0, 500_000, 0, 10, 3_999_960)
+    np.testing.assert_allclose(found.georeference.transform, tuple(expected)[:6])
+    assert (found.georeference.crs and rasterio.CRS.from_wkt(found.georeference.crs).to_epsg()) == crs
+    assert found.notes == () and replace(found, name="y").georeference == found.georeference
+    assert Scene("x", array.values).georeference is None
+    part = Scene("x", array[1:, 2:])  # a part lies where its coordinates say
+    np.testing.assert_allclose(part.georeference.transform, tuple(expected @ rasterio.Affine.translation(2, 1))[:6])
+
+
+def test_a_data_array_has_the_georeference_of_its_file(tmp_path):
+    array = located(spatial_ref=xarray.Variable((), 0, {"crs_wkt": UTM_32}))
+    array.assign_attrs(grid_mapping="spatial_ref").to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    expected = open_scene(tmp_path / "x.nc").georeference
+    with xarray.open_dataset(tmp_path / "x.nc", engine="h5netcdf", decode_coords="all") as opened:
+        found = Scene("x", opened.cube.load()).georeference
+    assert found.same_grid(expected, 4, 5) and found.same_crs(expected)
+
+
+def test_numbers_of_pixels_and_unusable_coordinates_are_no_georeference():
+    array = located()
+    for first in (0, 1, 17):
+        numbers = array.assign_coords(y=np.arange(4) + first, x=np.arange(5) + first)
+        assert Scene("x", numbers).georeference is None and Scene("x", numbers).notes == ()
+    places = {name: (("y", "x"), np.ones((4, 5))) for name in ("lat", "lon")}
+    for reason, wrong in {
+        "coordinates y and x .* evenly spaced": array.assign_coords(y=[0, 1, 2, 7]),
+        "coordinates y and x .* numbers": array.assign_coords(y=list("abcd")),
+        "coordinates lat and lon of the array have two dimensions": array.drop_vars(["y", "x"]).assign_coords(places),
+    }.items():
+        scene = Scene("x", wrong)
+        assert scene.georeference is None
+        assert re.search(f"^x: the {reason}.*, so the array has no georeference$", *scene.notes)
+        assert replace(scene, name="x").notes == scene.notes
+    unknown = Scene("x", array.assign_attrs(crs="the local grid"))
+    assert unknown.georeference.crs is None
+    assert "describes no CRS: 'the local grid', so its CRS is unknown" in str(unknown.notes)
