@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -138,6 +139,8 @@ def _labels(array: zarr.Array[Any], name: str, valid: dask.array.Array) -> xarra
     attributes: dict[str, Any] = array.attrs.asdict()
     names = {int(number): text for number, text in attributes.get("class_names", {}).items()}
     flags = _flags({0: "unlabelled", **names}, array.dtype)
+    # Names in flags have no blanks, and NetCDF has no objects.
+    flags |= {key: json.dumps(attributes[key]) for key in ("class_names", "class_colours") if attributes.get(key)}
     classes = to_dask(array)
     aligned = valid.rechunk(classes.chunks)  # type: ignore[no-untyped-call]
     known = dask.array.where(aligned, classes, np.zeros((), array.dtype))

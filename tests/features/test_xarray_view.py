@@ -134,6 +134,20 @@ def test_meanings_are_single_words(writable):
     np.testing.assert_array_equal(ds.labels_ground_truth.attrs["flag_values"], [0, 7, 9, 11])
 
 
+@pytest.mark.parametrize("engine", ["h5netcdf", "scipy", "zarr"])
+def test_class_names_and_colours_survive_a_file(engine, writable, tmp_path):
+    names = {"7": "Corn no till (wet)", "9": "Grass/Trees, mown", "11": "土"}
+    colours = dict(zip(names, ("#aa0000", "#00BB00", "#0000cc"), strict=True))
+    classes = np.resize(np.array([7, 9, 11], np.int16), (ROWS, COLS))
+    writable.add_labels("gt", classes, {"class_names": names, "class_colours": colours})
+    part = Features(writable).to_xarray()[["labels_gt"]].isel(x=slice(9))
+    file = tmp_path / ("x.zarr" if engine == "zarr" else "x.nc")
+    part.to_zarr(file, zarr_format=2, consolidated=False) if engine == "zarr" else part.to_netcdf(file, engine=engine)
+    labels = hsifeat.open_labels(f"{file}:labels_gt")
+    assert labels.class_names == {int(number): name for number, name in names.items()}
+    assert labels.class_colours == {int(number): colour for number, colour in colours.items()}
+
+
 def test_global_attributes(ds, features):
     assert ds.attrs["Conventions"] == "CF-1.11"
     assert ds.attrs["title"] == "Diffusion features of small"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +27,7 @@ from hsifeat.scenes.readers.spectral_vectors import (
     with_unit,
 )
 
+_COLOUR = re.compile("#[0-9a-f]{6}", re.IGNORECASE)
 _SCALES, _OFFSETS = {"scale_factor", "scale"}, {"add_offset", "offset"}
 _DESCRIPTIONS = {"description", "long_name", "standard_name", "name"}
 _RANGES = ("valid_range", "valid_min", "valid_max")
@@ -240,16 +242,20 @@ def _texts(value: object) -> list[str]:
 
 
 def _read_flags(variable: FileVariable, file: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
-    """Return class names and colours from CF's ``flag_values``, ``flag_meanings`` and ``flag_colors``, and notes.
+    """Return class names and colours, and notes.
 
-    Names are ignored if there are more or fewer names than values: blanks separate the names, so a name with a blank reads
-    as two.
+    They are in the attributes ``class_names`` and ``class_colours`` that `hsifeat.Features.to_xarray` writes, or otherwise in
+    CF's ``flag_values``, ``flag_meanings`` and ``flag_colors``. These names are ignored if there are more or fewer names than
+    values: blanks separate the names, so a name with a blank reads as two.
     """
+    own_names, own_colours = (_numbered_texts(variable.attrs.get(key)) for key in ("class_names", "class_colours"))
+    if own_names:
+        return own_names, {c: text for c, text in own_colours.items() if _COLOUR.fullmatch(text)}, ()
     flag_values = spectrum.parse_numbers(np.ravel(variable.attrs.get("flag_values", [])))
     values = [int(value) for value in flag_values if value.is_integer()]
     names = _texts(variable.attrs.get("flag_meanings", ""))
     colours = [text.lower() for text in _texts(variable.attrs.get("flag_colors", ""))]
-    valid = [c for c in colours if len(c) == 7 and c[0] == "#" and set(c[1:]) <= set("0123456789abcdef")]
+    valid = [text for text in colours if _COLOUR.fullmatch(text)]
     notes: tuple[str, ...] = ()
     if values and names and len(names) != len(values):
         notes = (f"{file}: has {len(names)} flag_meanings for {len(values)} flag_values; they are ignored",)
@@ -258,6 +264,16 @@ def _read_flags(variable: FileVariable, file: str) -> tuple[dict[int, str], dict
         {v: c for v, c in zip(values, valid, strict=True) if v > 0} if len(valid) == len(values) else {},
         notes,
     )
+
+
+def _numbered_texts(value: object) -> dict[int, str]:
+    """Return texts by number from an object of JSON, or from an attribute of Zarr; empty if it is something else."""
+    try:
+        found = json.loads(value) if isinstance(value, str | bytes) else value
+    except ValueError:
+        return {}
+    items = found.items() if isinstance(found, dict) else ()
+    return {int(key): text for key, text in items if str(key).isdecimal() and isinstance(text, str)}
 
 
 def _values(variable: FileVariable | None) -> list[float] | None:
