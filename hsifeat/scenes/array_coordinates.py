@@ -10,7 +10,7 @@ import numpy as np
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference, is_wkt
-from hsifeat.scenes.readers.cf_georeference import read_cf_georeference
+from hsifeat.scenes.readers.cf_georeference import count_pixels, read_cf_georeference
 from hsifeat.scenes.readers.raster import FileVariable
 from hsifeat.scenes.readers.scopes import find_reference
 from hsifeat.scenes.readers.spectrum import parse_numbers
@@ -160,14 +160,18 @@ def _read_position(array: Any, name: str) -> _Position:
         return _Position()
     variables = coordinate_variables(array)
     y, x = spatial = str(dims[0]), str(dims[1])
-    if all(np.array_equal(coords[dim], np.arange(len(coords[dim]))) for dim in dims[:2] if dim in coords):
-        variables = {key: one for key, one in variables.items() if key not in spatial}
     # xarray moves the name of the grid mapping to `encoding` if it decodes it.
     reference = array.encoding.get("grid_mapping", array.attrs.get("grid_mapping"))
     attrs = {"grid_mapping": reference} if reference in variables else {}
     variables[ARRAY_KEY] = FileVariable(tuple(map(str, dims)), array, attrs)
     key = find_reference(str(attrs.get("grid_mapping", "spatial_ref")), ARRAY_KEY, variables)
     transform = None if key is None else variables[key].attrs.get("GeoTransform")
+    in_pixels = all(count_pixels(variables.get(dim)) for dim in spatial)
+    if in_pixels and transform is None:
+        variables |= {dim: replace(variables[dim], attrs={}) for dim in spatial}
+    indices = all(np.array_equal(coords[dim], np.arange(len(coords[dim]))) for dim in dims[:2] if dim in coords)
+    if indices and not (in_pixels and transform is not None):
+        variables = {key: one for key, one in variables.items() if key not in spatial}
     has_coordinates = {y, x} <= set(variables)
     if key is not None and has_coordinates and min(array.shape[:2]) > 1 and not _is_rotated(transform):
         # A slice keeps the GeoTransform of the whole array.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyproj
 import pytest
@@ -12,8 +14,10 @@ from rasterio import Affine
 
 import hsifeat
 from hsifeat.errors import SceneError
+from hsifeat.scenes import Georeference
 
 WHERE = Affine(10, 0, 500_000, 0, -10, 4_000_000)  # of `placed_scene`
+UTM_32 = rasterio.CRS.from_epsg(32632).to_wkt()
 
 
 def values_of(store):
@@ -140,3 +144,48 @@ def test_coordinates_of_a_part_count_more_than_the_geotransform_of_the_whole(pla
     np.testing.assert_array_equal(values_of(store)["t0/e"][valid], encoder[valid])
     with pytest.raises(SceneError, match="e: the coordinates y and x .* evenly spaced numbers"):
         hsifeat.import_planes(placed_scene, {"e": array[[0, 1, 5]]}, out=tmp_path / "uneven.zarr")
+
+
+ROTATED = Affine.translation(500_000, 4_000_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
+
+
+@pytest.fixture(scope="module", params=[UTM_32, None], ids=["CRS", "no CRS"])
+def rotated(request, scene, encoder, tmp_path_factory):
+    """A scene with a rotated grid, and its store as xarray opens it."""
+    located = replace(scene, georeference=Georeference(request.param, tuple(ROTATED)[:6]), labels={})
+    store = hsifeat.import_planes(located, {"e": encoder}, out=tmp_path_factory.mktemp("rotated") / "e.zarr")
+    return located, hsifeat.open_features(store).to_xarray()
+
+
+@pytest.mark.parametrize(
+    ("part", "cells"),
+    [
+        ((slice(8, None), slice(None)), ROTATED @ Affine.translation(0, 8)),
+        ((slice(0, 20), slice(10, 40)), ROTATED @ Affine.translation(10, 0)),
+        ((slice(None, None, -1), slice(None)), ROTATED @ Affine(1, 0, 0, 0, -1, 75)),
+        ((slice(1, None, 3), slice(2, None, 2)), ROTATED @ Affine.translation(1.5, 0) @ Affine.scale(2, 3)),
+    ],
+    ids=["lower rows", "window", "flipped", "every third row"],
+)
+def test_a_part_of_a_rotated_grid_lies_where_its_pixels_lie(rotated, part, cells, encoder, tmp_path):
+    """Affine transforms are the oracle; `cells` transforms positions in the part."""
+    located, dataset = rotated
+    crop = dataset.isel(y=part[0], x=part[1])
+    np.testing.assert_allclose(hsifeat.Scene("part", crop.spectra).georeference.transform, tuple(cells)[:6], rtol=1e-12)
+    crop[["spectra"]].to_netcdf(tmp_path / "part.nc", engine="h5netcdf")
+    opened = hsifeat.open_scene(tmp_path / "part.nc").georeference
+    np.testing.assert_allclose(opened.transform, tuple(cells)[:6], rtol=1e-12)
+    assert (opened.crs is None) == (located.georeference.crs is None)
+    if (part[0].step, part[1].step) == (None, None):
+        plane = dataset.t0_e.isel(y_s1=part[0], x_s1=part[1])
+        store = hsifeat.import_planes(located, {"e": plane}, out=tmp_path / "p.zarr")
+        valid, inside = hsifeat.open_features(store).valid, np.zeros(located.valid.shape, bool)
+        inside[part] = True
+        np.testing.assert_array_equal(valid, inside & located.valid)
+        np.testing.assert_array_equal(values_of(store)["t0/e"][valid], encoder[valid])
+
+
+def test_pixels_of_a_rotated_grid_that_are_not_evenly_spaced_are_refused(rotated, tmp_path):
+    located, dataset = rotated
+    with pytest.raises(SceneError, match=r"e: the coordinates y_s1 and x_s1 .* evenly spaced"):
+        hsifeat.import_planes(located, {"e": dataset.t0_e[[0, 1, 5]]}, out=tmp_path / "e.zarr")

@@ -28,7 +28,8 @@ def read_cf_georeference(
 
     The CRS is read from the grid mapping of the variable. The transform is computed from the coordinates of rows and
     columns, which are converted from their unit to that of the CRS. If the coordinates are not usable, the transform is read
-    from GDAL's attribute ``GeoTransform``.
+    from GDAL's attribute ``GeoTransform``. Coordinates in pixels, as `hsifeat.Features.to_xarray` writes them for a rotated
+    grid, say which part of this grid the variable has.
 
     Parameters
     ----------
@@ -63,11 +64,12 @@ def read_cf_georeference(
     notes += unit_notes
     transform, problem = _coordinate_transform(y, x, scales, crs)
     gdal_transform = _gdal_transform(mapping)
-    if gdal_transform is not None and not has_wkt:
+    in_pixels = count_pixels(y) and count_pixels(x)
+    if gdal_transform is not None and not has_wkt and not in_pixels:
         # Its unit is that of the CRS in the file, which is that of the coordinates if the file has no WKT.
         gdal_transform = None if None in scales else _scale(gdal_transform, scales)
     if transform is None and gdal_transform is not None:
-        transform, problem = gdal_transform, ""
+        transform, problem = _part_of_grid(gdal_transform, y, x) if in_pixels else (gdal_transform, "")
     elif transform is not None and gdal_transform is not None:
         rows, cols = (variable.array.shape[variable.dims.index(dim)] for dim in dims[:2])
         if not _is_same_grid(transform, gdal_transform, rows, cols):
@@ -146,6 +148,29 @@ def _gdal_transform(mapping: FileVariable | None) -> Transform | None:
         return None
     c, a, b, f, d, e = map(float, parts)
     return a, b, c, d, e, f
+
+
+def count_pixels(axis: FileVariable | None) -> bool:
+    """Return whether coordinates are in pixels of a scene, as `hsifeat.Features.to_xarray` writes them for a rotated grid."""
+    return axis is not None and axis.unit == "1" and "stride" in axis.attrs
+
+
+def _part_of_grid(grid: Transform, y: FileVariable | None, x: FileVariable | None) -> tuple[Transform | None, str]:
+    """Return the transform of a part of a grid from the positions of its cells, and an empty text.
+
+    `grid` is the transform of the whole grid. `y` and `x` are the centres of the cells in pixels of the scene, where the first
+    pixel is 0. If they are not evenly spaced, return None and the reason.
+    """
+    steps = []
+    for axis in filter(None, (x, y)):
+        values, stride = np.array(axis.values()), float(np.ravel(axis.attrs["stride"])[0])
+        step = (values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else stride
+        if step == 0 or not np.allclose(np.diff(values), step):
+            return None, "its coordinates are not evenly spaced"
+        steps.append((step / stride, (values[0] + 0.5 - step / 2) / stride))
+    (width, left), (height, top) = steps
+    a, b, c, d, e, f = grid
+    return (a * width, b * height, c + a * left + b * top, d * width, e * height, f + d * left + e * top), ""
 
 
 def _scale(transform: Transform, scales: Sequence[float | None]) -> Transform:
