@@ -54,7 +54,8 @@ def export_features(
         Export all pixels with features instead of only the labelled pixels. These are the valid pixels, or the listed pixels
         of a store with ``pixels``. Unlabelled pixels get class 0.
     spectra : bool
-        Export the scene's bands as additional columns, before the columns of the planes.
+        Export the scene's bands as additional columns, before the columns of the planes. Columns of context planes come
+        before those of other planes.
     listen : callable
         Receives progress events.
 
@@ -109,7 +110,9 @@ def export_features(
 def _table(
     features: Features, planes: Sequence[PlaneLike] | None, labels: str | None, *, all_pixels: bool, spectra: bool
 ) -> ExportTable:
-    selected, label_maps = features.select(planes), features.label_maps
+    # Context planes come first, as in `PixelTable`.
+    selected = sorted(features.select(planes), key=lambda plane: not features.owner(plane)[0].is_context)
+    label_maps = features.label_maps
     if not selected and not spectra:
         raise StoreError(f"no columns of {features.name} to export: select planes with `planes`, or add `spectra=True`")
     if labels is None and not label_maps:

@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet
 import pytest
+from scipy.ndimage import uniform_filter
 
 import hsifeat
 from classifiers.columns import read_columns
@@ -48,6 +50,27 @@ def test_an_iterator_of_planes_gives_the_columns_of_the_list(store_path, scene, 
     table = PixelTable.from_store(stores, planes=iter(["t0/mid_block", "t300/up_blocks.2"]), context=context)
     layers = [(group.kind, group.layer) for group in table.layout]
     assert layers == [("spectra", None), ("context", "mean-5"), ("plane", "mid_block"), ("plane", "up_blocks.2")]
+
+
+def test_exported_columns_are_in_the_order_of_the_layout(store_path, scene, tmp_path):
+    """PyArrow reads the names. The values of the context plane follow SciPy's means of the bands."""
+    hsifeat.extract(
+        scene, backbone="context", layers=["mean-3"], projection="bands:0,5,9", dtype="float32", out=tmp_path / "c.zarr"
+    )
+    stores = [store_path, tmp_path / "c.zarr"]
+    hsifeat.export_features(stores, tmp_path / "t.parquet", planes=["t0/mid_block", "*/mean-3"], spectra=True)
+    read = pyarrow.parquet.read_table(tmp_path / "t.parquet")
+    sources = [name.partition("[")[0] for name in read.column_names[4:]]
+    table = PixelTable.from_store(stores, planes=["t0/mid_block"])
+    named = [str(group).replace("spectra", "band") for group in table.layout for _ in range(group.width)]
+    assert sources == named and list(dict.fromkeys(sources)) == ["band", "t0/mean-3", "t0/mid_block"]
+    exported = np.stack([read[name] for name in read.column_names[4:]], axis=1)
+    np.testing.assert_array_equal(exported, table.X)
+    means = [uniform_filter(scene.cube[..., band].astype(float), 3, mode="mirror") for band in (0, 5, 9)]
+    inside = (table.rows > 0) & (table.cols > 0) & (table.rows < 74) & (table.cols < 52)
+    for band, mean in zip(range(3), means, strict=True):
+        values = exported[inside, 12 + band]
+        assert np.corrcoef(values, mean[table.rows, table.cols][inside])[0, 1] > 0.99
 
 
 def test_labels_of_another_shape_and_empty_tables_are_refused(store_path):
