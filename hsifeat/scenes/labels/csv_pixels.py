@@ -40,7 +40,8 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     Raises
     ------
     SceneError
-        If the file does not exist, is not UTF-8 text, lacks a column or has no labelled pixel. If a row or column is not a
+        If the file does not exist, is not UTF-8 text, lacks a column or has no labelled pixel. If a line has more columns
+        than the first one. If a row or column is not a
         whole number. If the classes mix names and numbers. If a class number is not a whole number from 0 to 2**31 - 1. If
         a pixel lies outside the scene.
     """
@@ -75,6 +76,7 @@ def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], li
     class_texts: list[str] = []
     missing = 0
     order: tuple[int, ...] | None = None
+    columns = 0
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, delimiter=_detect_delimiter(file), skipinitialspace=True, strict=True)
@@ -83,10 +85,11 @@ def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], li
                     continue
                 if order is None:
                     order, is_header = _find_columns(fields, path.name)
+                    columns = len(fields)
                     if is_header:
                         continue
                 line = f"{path.name}, line {lines.line_num}"
-                _check_fields(fields, order, line)
+                _check_fields(fields, order, columns, line)
                 row, col = (_parse_int(fields[index]) for index in order[:2])
                 if row is None or col is None:
                     raise SceneError(f"{line}: row and col must be whole numbers; found {','.join(fields)!r}")
@@ -106,10 +109,18 @@ def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], li
     return pixels, class_texts, missing
 
 
-def _check_fields(fields: list[str], order: tuple[int, ...], line: str) -> None:
-    """Raise `SceneError` if a line lacks a column, or if the class of a line extends over several lines of the file."""
+def _check_fields(fields: list[str], order: tuple[int, ...], columns: int, line: str) -> None:
+    """Raise `SceneError` if a line has more or fewer columns than the first one, or a class of several lines of the file.
+
+    Missing columns at the end may be other ones than row, col and class, and further columns may be empty.
+    """
     if len(fields) <= max(order) or not fields[order[2]].strip():
         raise SceneError(f"{line}: expected row, col, class; found {','.join(fields)!r}")
+    if any(field.strip() for field in fields[columns:]):
+        raise SceneError(
+            f"{line}: has {len(fields)} columns, but the first line has {columns}; found {','.join(fields)!r}: put quotes around a class "
+            "name that contains the delimiter"
+        )
     if len(fields[order[2]].splitlines()) > 1:
         raise SceneError(f"{line}: the class {fields[order[2]]!r} goes over several lines; a quote may be missing")
 

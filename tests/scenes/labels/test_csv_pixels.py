@@ -25,6 +25,7 @@ from tests.helpers.georeferenced import blank_scene
         pytest.param("0,1,wheat\n1,1,corn\n2,0,wheat\n", {(0, 1): 2, (1, 1): 1, (2, 0): 2}, {1: "corn", 2: "wheat"},
                      id="names"),
         pytest.param('0,1,"wheat, durum"\n', {(0, 1): 1}, {1: "wheat, durum"}, id="quoted"),
+        pytest.param("row,col,class\n0,1,4,\n1,1,4, ,\n", {(0, 1): 4, (1, 1): 4}, {4: "class 4"}, id="empty-columns"),
         pytest.param("0,1,4\n0,1,4\n", {(0, 1): 4}, {4: "class 4"}, id="twice-the-same"),
     ],
 )  # fmt: skip
@@ -88,6 +89,9 @@ def test_conflicting_classes_become_unlabelled(tmp_path_factory, lines):
                      id="coordinates"),
         pytest.param(b"0|1|2\n", "separated by commas, semicolons or tabs; found 0|1|2", id="bars"),
         pytest.param(b"0,1,2,3\n", "columns row, col, class", id="four-columns"),
+        pytest.param(b"row,col,class\n1,2,forest, oak\n1,3,corn\n", "line 2: has 4 columns, but the first line has 3; .* put quotes",
+                     id="comma-in-a-name"),
+        pytest.param(b"0,1,corn\n1,2,forest, oak\n", "line 2: has 4 columns, but the first line has 3", id="comma-without-header"),
         pytest.param(b'0,1,"corn\n0,2,wheat\n', "can't be read as comma-separated text", id="open-quote"),
         pytest.param(b'0,1,"corn\n0,2,"\n', "goes over several lines; a quote may be missing", id="quote-over-lines"),
         pytest.param(b"", "no labelled pixel", id="empty"),
