@@ -21,6 +21,7 @@ from classifiers.splits.split_draw import (
     class_mask,
     make_draw,
 )
+from hsifeat.delimited_text import surplus_error
 from hsifeat.errors import SplitError, suggest_names
 from hsifeat.files import read_regular
 from hsifeat.formatting import format_count
@@ -240,22 +241,28 @@ def _read_roles(text: str, file: Path) -> Sequence[tuple[str, Role]]:
         ) from error
     lines = content.splitlines()
     delimiter = max(_DELIMITERS, key=(lines or [""])[0].count)
-    reader = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
-    columns = [str(name).strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = columns
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    try:
+        columns = [name.strip() for name in next(reader, [])]
+        rows = [(reader.line_num, fields) for fields in reader]
+    except csv.Error as error:
+        raise SplitError(f"{text}: {file}, line {reader.line_num}, can't be read: {error}") from error
     if any(columns.count(name) != 1 for name in _COLUMNS):
         raise SplitError(
             f"{text}: {file} has the columns {', '.join(columns) or 'none'}; it needs {' and '.join(_COLUMNS)} once"
         )
     pairs: list[tuple[str, Role]] = []
-    for row in reader:
-        name, role = (str(row[column] or "").strip() for column in _COLUMNS)
+    for line, fields in rows:
+        if wrong := surplus_error(fields, len(columns), delimiter):
+            raise SplitError(f"{text}: {file}, line {line}: {wrong}")
+        values = dict(zip(columns, fields, strict=False))
+        name, role = (values.get(column, "").strip() for column in _COLUMNS)
         if not name and not role:
             continue
         found = next((one for one in ROLES if one == role), None)
         if found is None or not name:
             raise SplitError(
-                f"{text}: {file}, line {reader.line_num}: a store has one of the roles {', '.join(ROLES)}; found {role!r} for {name!r}"
+                f"{text}: {file}, line {line}: a store has one of the roles {', '.join(ROLES)}; found {role!r} for {name!r}"
             )
         pairs.append((Path(name).name.removesuffix(".zarr"), found))
     return pairs

@@ -99,20 +99,22 @@ def _column_names(path: Path) -> list[str]:
 
 def _pixel_index(file: Path, scene: PixelGrid) -> tuple[NDArray[np.int64], int]:
     """Return the `index` of a `TableView`, and the number of pixels in the table."""
-    own = _find_columns(file)
+    names = _pixel_columns(file)
     try:
-        rows, cols = np.loadtxt(
+        # Without `usecols`, all lines must have the same number of fields. Texts of other columns are cut to one character.
+        table = np.loadtxt(
             file,
-            np.int64,
+            [(str(index), np.int64 if name in _PIXEL_COLUMNS else "U1") for index, name in enumerate(names)],
             comments=None,
             delimiter=",",
             skiprows=1,
-            usecols=own,
-            ndmin=2,
+            ndmin=1,
             encoding="utf-8",
             quotechar='"',
-        ).T
+        )
+        rows, cols = (table[str(names.index(name))] for name in _PIXEL_COLUMNS)
     except ValueError as error:
+        _check_fields(file, names)
         raise SceneError(f"{file}: rows and columns of pixels can't be read as whole numbers: {error}") from error
     outside = (rows < 0) | (rows >= scene.rows) | (cols < 0) | (cols >= scene.cols)
     if outside.any():
@@ -132,8 +134,20 @@ def _pixel_index(file: Path, scene: PixelGrid) -> tuple[NDArray[np.int64], int]:
     return index, len(rows)
 
 
-def _find_columns(file: Path) -> list[int]:
-    """Return the column indices of row and col in a CSV file with a header line."""
+def _check_fields(file: Path, names: list[str]) -> None:
+    """Raise `SceneError` for the first line of a CSV file whose number of fields is not the number of columns."""
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        lines = csv.reader(text)
+        for fields in filter(None, lines):
+            if len(fields) != len(names):
+                raise SceneError(
+                    f"{file}, line {lines.line_num}: found {format_count(len(fields), 'field')} for the columns {', '.join(names)} in "
+                    f"{','.join(fields)[:120]!r}: put a field that contains a comma in double quotes, or export the features again"
+                )
+
+
+def _pixel_columns(file: Path) -> list[str]:
+    """Return the names of the columns of a CSV file with a header line. The names row and col are there once."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             names = [name.strip() for name in next(csv.reader(lines), [])]
@@ -143,7 +157,7 @@ def _find_columns(file: Path) -> list[int]:
         raise SceneError(
             f"{file} has the columns {', '.join(names) or 'none'}; it needs {' and '.join(_PIXEL_COLUMNS)} once, separated by commas"
         )
-    return [names.index(name) for name in _PIXEL_COLUMNS]
+    return names
 
 
 def _planes(path: Path, names: list[str]) -> list[tuple[PlaneId, int, int]]:

@@ -44,6 +44,10 @@ def test_columns_of_the_pixels_are_found_by_name(columns, table, scene, features
         (lambda text: text.partition("\n")[2], "has the columns 0, 0, 1; it needs row and col once"),
         (lambda text: text.replace("\n0,1,", "\n0,0,"), "lists the pixel at row 0, column 0 more than once"),
         (lambda text: text.replace("\n0,1,", "\n0.0,1.0,"), "rows and columns of pixels can't be read as whole numbers: .*'0.0'"),
+        (lambda text: "name," + text.replace("\n", "\nplot 3,").removesuffix("plot 3,").replace("plot 3", "plot 1, 3", 1),
+         "line 2: found 5 fields for the columns name, row, col, class in 'plot 1, 3,0,0,1': put a field that contains a comma in"),
+        (lambda text: text.replace("\n0,1,", "\n0,1,note,", 1), "line 3: found 4 fields for the columns row, col, class in '0,1,note,"),
+        (lambda text: text.replace("\n0,1,", "\n0,1", 1), "line 3: found 2 fields for the columns row, col, class in '0,1"),
         (lambda text: text.replace("row", "\xe9"), "can't be read as comma-separated text in UTF-8"),
         (lambda text: "", "has the columns none; it needs row and col once"),
     ],
@@ -51,7 +55,7 @@ def test_columns_of_the_pixels_are_found_by_name(columns, table, scene, features
 def test_pixels_without_a_place_are_refused(change, message, table, scene, tmp_path):
     pixels = table.with_suffix(".pixels.csv")
     pixels.write_text(change(pixels.read_text()), "latin-1")
-    with pytest.raises(SceneError, match=rf"^{re.escape(str(pixels))}:? {message}"):
+    with pytest.raises(SceneError, match=rf"^{re.escape(str(pixels))}[:,]? {message}"):
         hsifeat.import_planes(scene, table, out=tmp_path / "x.zarr")
 
 

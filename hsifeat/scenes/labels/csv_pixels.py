@@ -10,6 +10,7 @@ from typing import TextIO
 
 import numpy as np
 
+from hsifeat.delimited_text import surplus_error
 from hsifeat.errors import SceneError, raise_resource_error
 from hsifeat.formatting import format_count, unescape_formula
 from hsifeat.scenes.label_map import Labels, safe_label_name
@@ -26,8 +27,8 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     ----------
     path : Path
         UTF-8 text with one pixel per line. A line contains row, col and class, separated by commas, semicolons or tabs.
-        Rows and columns are counted from 0. With a header line, the columns may have any order, and other columns are
-        ignored.
+        A class name that contains the separator is in double quotes. Rows and columns are counted from 0. With a header
+        line, the columns may have any order, and other columns are ignored.
     scene : PixelGrid
         Scene that contains the pixels.
 
@@ -40,10 +41,9 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
     Raises
     ------
     SceneError
-        If the file does not exist, is not UTF-8 text, lacks a column or has no labelled pixel. If a line has more columns
-        than the first one. If a row or column is not a
-        whole number. If the classes mix names and numbers. If a class number is not a whole number from 0 to 2**31 - 1. If
-        a pixel lies outside the scene.
+        If the file does not exist, is not UTF-8 text, lacks a column or has no labelled pixel. If a line has more fields than
+        the table has columns. If a row or column is not a whole number. If the classes mix names and numbers. If a class
+        number is not a whole number from 0 to 2**31 - 1. If a pixel lies outside the scene.
     """
     if not path.is_file():
         raise SceneError(f"no such file: {path}")
@@ -79,7 +79,8 @@ def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], li
     columns = 0
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, delimiter=_detect_delimiter(file), skipinitialspace=True, strict=True)
+            delimiter = _detect_delimiter(file)
+            lines = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
             for fields in lines:
                 if not any(fields):
                     continue
@@ -89,10 +90,12 @@ def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], li
                     if is_header:
                         continue
                 line = f"{path.name}, line {lines.line_num}"
-                _check_fields(fields, order, columns, line)
+                if wrong := surplus_error(fields, columns, delimiter):
+                    raise SceneError(f"{line}: {wrong}")
+                _check_fields(fields, order, line)
                 row, col = (_parse_int(fields[index]) for index in order[:2])
                 if row is None or col is None:
-                    raise SceneError(f"{line}: row and col must be whole numbers; found {','.join(fields)!r}")
+                    raise SceneError(f"{line}: row and col must be whole numbers; found {delimiter.join(fields)!r}")
                 if not (0 <= row < scene.rows and 0 <= col < scene.cols):
                     raise SceneError(
                         f"{line}: row {row}, col {col} is outside the scene {scene.name} of {scene.rows} x {scene.cols} "
@@ -109,18 +112,10 @@ def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], li
     return pixels, class_texts, missing
 
 
-def _check_fields(fields: list[str], order: tuple[int, ...], columns: int, line: str) -> None:
-    """Raise `SceneError` if a line has more or fewer columns than the first one, or a class of several lines of the file.
-
-    Missing columns at the end may be other ones than row, col and class, and further columns may be empty.
-    """
+def _check_fields(fields: list[str], order: tuple[int, ...], line: str) -> None:
+    """Raise `SceneError` if a line lacks a column, or if the class of a line extends over several lines of the file."""
     if len(fields) <= max(order) or not fields[order[2]].strip():
         raise SceneError(f"{line}: expected row, col, class; found {','.join(fields)!r}")
-    if any(field.strip() for field in fields[columns:]):
-        raise SceneError(
-            f"{line}: has {len(fields)} columns, but the first line has {columns}; found {','.join(fields)!r}: put quotes around a class "
-            "name that contains the delimiter"
-        )
     if len(fields[order[2]].splitlines()) > 1:
         raise SceneError(f"{line}: the class {fields[order[2]]!r} goes over several lines; a quote may be missing")
 

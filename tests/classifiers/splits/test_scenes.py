@@ -101,6 +101,8 @@ def test_a_file_with_a_wrong_role_or_column_and_a_single_scene_are_refused(label
         ("store,role\nnorth,training\n", "line 2: .*roles train, test, validate; found 'training' for 'north'"),
         ("name,role\nnorth,train\n", "has the columns name, role; it needs store and role once"),
         ("store,role,role\nnorth,train,test\n", "has the columns store, role, role; it needs store and role once"),
+        ("role,store\ntrain,north, east\n", "line 2: found 3 fields for 2 columns in 'train,north,east': put a field"),
+        ('role,store\ntrain,"north\ntest,south\n', "line 3, can't be read: unexpected end of data"),
         ("store,role\nnorth,train\n", "no scene has the role test"),
     ):
         file.write_text(content)
