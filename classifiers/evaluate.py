@@ -31,6 +31,7 @@ from classifiers.splits import (
     parse_split_question,
     training_distances,
 )
+from classifiers.splits.overlap import overlap_notes
 from classifiers.table import PixelTable
 from classifiers.tune import Tuning, tune_head
 from hsifeat.errors import SplitError
@@ -240,7 +241,7 @@ class Evaluator:
             leakage=leakage,
             footprint=describe_footprints(footprints),
             left_out=draw.left_out,
-            notes=draw.notes,
+            notes=(*draw.notes, *overlap_notes(self.table.labels, draw)),
             tuning=tuning,
             distances=bin_accuracies(correct[near], distances[near], distance_bins()),
             leak_free_pixels=int(np.count_nonzero(leak_free)),

@@ -63,7 +63,8 @@ def select_scene_labels(
         one = _part(labels, index) if isinstance(labels, Labels) else _named_labels(features, labels, scenes)
         if background_class is not None:
             one = one.with_background(background_class)
-        maps.append(features.valid_labels(one))
+        valid = features.valid_labels(one)
+        maps.append(replace(valid, georeference=valid.georeference or features.georeference))
     if not any(one.counts for one in maps):
         raise StoreError(f"the labels {maps[0].name!r} have no labelled pixel with data: choose another label map")
     return maps

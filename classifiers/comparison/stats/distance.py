@@ -28,6 +28,7 @@ from classifiers.splits import (
     parse_split_question,
     training_distances,
 )
+from classifiers.splits.overlap import overlap_notes
 from hsifeat.runtime.events import Advanced, Finished, Listener, Started, silent
 from hsifeat.scenes import Labels
 from hsifeat.scenes.labels.regions import label_regions
@@ -96,7 +97,8 @@ def assess_distances(
     for split, entries in groups.items():
         seeds = tuple(sorted({run.seed for entry_runs in entries.values() for run in entry_runs}))
         geometry = _Geometry.from_draws({seed: draws[split, seed] for seed in seeds}, labels, regions, footprints)
-        splits.append(geometry.summarise(split, footprints, draws[split, seeds[0]].notes))
+        first = draws[split, seeds[0]]
+        splits.append(geometry.summarise(split, footprints, (*first.notes, *overlap_notes(labels, first))))
         if not any(located.any() for located in geometry.located):
             scored |= {(run.entry, run.split, run.seed): run for one in entries.values() for run in one}
             continue
