@@ -174,7 +174,19 @@ def distance_remarks(results: BenchResults, split: str, test_pixels: float) -> l
 def without_distance_text(results: BenchResults, split: str, test_pixels: float) -> str:
     """State how many test pixels are in no range of distances, because their scene has no training pixels.
 
-    If there are no such test pixels, the text is empty. The parameters are those of `distance_remarks`.
+    Parameters
+    ----------
+    results : BenchResults
+        Results of the benchmark.
+    split : str
+        Text of the split.
+    test_pixels : float
+        Number of test pixels, averaged over seeds.
+
+    Returns
+    -------
+    str
+        The text. If there are no such test pixels, it is empty.
     """
     geometry = next((one for one in results.splits if one.split == split), None)
     if geometry is None or not geometry.seeds_without_distance:
