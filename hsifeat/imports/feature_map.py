@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.imports.quantisation import Dequantiser
+from hsifeat.imports.quantisation import Dequantiser, check_quantised
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.longitudes import columns_per_turn
 from hsifeat.scenes.nodata import NoData, by_band, is_nodata
@@ -94,12 +94,17 @@ class FeatureMap:
     def _read_inside(self, window: Window) -> NDArray[np.float32]:
         part = load_slice(self.array[window.slices])
         stored = np.asarray(part)
+        missing = _is_missing(stored, self.nodata)
+        if stored.dtype.kind == "f":
+            missing |= ~np.isfinite(stored).all(axis=2)
+        if isinstance(part, np.ma.MaskedArray):
+            missing |= np.ma.getmaskarray(part).any(axis=2)
+        if self.dequantiser is not None:
+            check_quantised(stored, ~missing, self.dequantiser.limits, self.plane.layer)
         values = as_float32(stored) if self.dequantiser is None else self.dequantiser(stored, window)
         if self.scale != 1:
             values = values / np.float32(self.scale)
-        missing = _is_missing(stored, self.nodata) | ~np.isfinite(values).all(axis=2)
-        if isinstance(part, np.ma.MaskedArray):
-            missing |= np.ma.getmaskarray(part).any(axis=2)
+        missing |= ~np.isfinite(values).all(axis=2)
         return np.where(missing[..., np.newaxis], np.float32(np.nan), values)
 
 

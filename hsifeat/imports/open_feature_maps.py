@@ -17,7 +17,7 @@ from hsifeat.imports.config import ImportConfig
 from hsifeat.imports.exported_table import is_exported_table, read_exported_table
 from hsifeat.imports.feature_map import FeatureMap
 from hsifeat.imports.placement import fitting_strides
-from hsifeat.imports.quantisation import Dequantiser, alphaearth, scale_factors
+from hsifeat.imports.quantisation import AlphaEarth, Dequantiser, scale_factors
 from hsifeat.scenes.array_coordinates import coordinate_georeference, own_georeference
 from hsifeat.scenes.array_metadata import add_array_values
 from hsifeat.scenes.axes import order_axes, parse_axes
@@ -183,7 +183,7 @@ def _dequantiser(
     features: FeatureMap, config: ImportConfig, path: Path | None
 ) -> tuple[Dequantiser | None, tuple[str, ...]]:
     if config.dequantise == "alphaearth":
-        return alphaearth, ()
+        return AlphaEarth(), ()
     file, notes = config.dequantise, tuple[str, ...]()
     if (
         file is None

@@ -206,6 +206,28 @@ def test_alphaearth_values_are_squared_and_their_masked_pixels_are_invalid(scene
     assert np.argwhere(~store.valid).tolist() == [[7, 9]]
 
 
+def test_quantised_values_are_whole_numbers_of_their_range(scene, tmp_path):
+    """NumPy restores the values; floating-point numbers with NaN are what xarray makes of integers with a no-data value."""
+    stored = np.random.default_rng(3).integers(-127, 128, (75, 53, 4)).astype(np.int8)
+    expected = np.sign(stored) * (np.abs(stored.astype(float)) / 127.5) ** 2
+    floats, wide = stored.astype(np.float32), stored.astype(np.int16)
+    floats[7, 9], wide[7, 9] = np.nan, -9999
+    options = {"dequantise": "alphaearth", "feature_nodata": -9999.0, "dtype": "float32"}
+    for name, array in {"floats": floats, "wide": wide}.items():
+        store = hsifeat.import_planes(scene, {"e": array}, **options, out=tmp_path / f"{name}.zarr")
+        np.testing.assert_allclose(values_of(store)["t0/e"][store.valid], expected[store.valid], rtol=1e-6)
+        assert np.argwhere(~store.valid).tolist() == [[7, 9]]
+    np.save(tmp_path / "s.npy", np.full((75, 53), 0.5, np.float32))
+    for array, factors, wanted in (
+        (expected.astype(np.float32), "alphaearth", "whole numbers from -128 to 127; found -?0"),
+        (stored.view(np.uint8), "alphaearth", "whole numbers from -128 to 127; found [12]"),
+        (expected.astype(np.float32), tmp_path / "s.npy", "whole numbers; found -?0"),
+    ):
+        with pytest.raises(SceneError, match=f"e: quantised values are {wanted}.*: leave out `dequantise`"):
+            hsifeat.import_planes(scene, {"e": array}, dequantise=factors, out=tmp_path / "wrong.zarr")
+    assert not (tmp_path / "wrong.zarr").exists()
+
+
 def test_planes_of_any_stride_are_predicted_and_reported(scene, encoder, tmp_path, cli):
     np.save(tmp_path / "fine.npy", encoder)
     np.save(tmp_path / "coarse.npy", encoder[:19, :14])
