@@ -10,6 +10,7 @@ from pathlib import Path
 
 from classifiers.block_prediction import PredictedBlock, ScenePredictor
 from classifiers.model import Model, load_model
+from classifiers.persistence import is_as_loaded
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.features import Features
 from hsifeat.features.stack import StackSource
@@ -47,11 +48,16 @@ class PredictorBuilder:
         Raises
         ------
         HeadError
-            If the model was not loaded from a folder.
+            If the model was not loaded from a folder, or its head is not the one in the folder any more.
         """
         if model.folder is None or model.digest is None:
             raise HeadError(
                 "an executor loads the model in each of its workers: save it, and predict with load_model(folder)"
+            )
+        if not is_as_loaded(model.head, model.digest):
+            raise HeadError(
+                f"an executor loads the model in each of its workers, but the head of this model is not the one that was loaded from {model.folder}, "
+                "or was fitted again: save the model, and predict with load_model(folder)"
             )
         return cls(StackSource.of_features(features), str(model.folder.absolute()), model.digest)
 

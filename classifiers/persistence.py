@@ -21,6 +21,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -37,6 +38,8 @@ from hsifeat.types import check_path
 FORMAT = "hsifeat-model"
 FORMAT_VERSION = 1
 MANIFEST, STATE, WEIGHTS, BOOSTER = "model.json", "state.skops", "weights.safetensors", "booster.txt"
+# Digest of the manifest of each loaded head, and the fitted attributes that were loaded. A new fit makes other objects.
+_LOADED: WeakKeyDictionary[Head, tuple[str, dict[str, Any]]] = WeakKeyDictionary()
 LIBRARIES = ("hsifeat", "numpy", "scikit-learn", "skops", "torch", "lightgbm")
 
 
@@ -177,7 +180,18 @@ def load_saved_head(folder: str | Path) -> tuple[Head, dict[str, Any], str]:
         raise HeadError(
             f"{folder} holds a state that fitting can't produce: {error_summary(error)}; don't trust this model"
         ) from error
-    return head, meta, hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
+    _LOADED[head] = digest, {key: getattr(head, key) for key in fitted}
+    return head, meta, digest
+
+
+def is_as_loaded(head: Head, digest: str) -> bool:
+    """Return whether a head was loaded from files with the sha256 `digest`, and has not been fitted since.
+
+    A copy of a loaded head counts as another head.
+    """
+    loaded, fitted = _LOADED.get(head, ("", {}))
+    return loaded == digest and all(getattr(head, key, None) is value for key, value in fitted.items())
 
 
 def _foreign_attributes(fitted: dict[str, Any]) -> list[str]:

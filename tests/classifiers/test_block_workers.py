@@ -1,6 +1,7 @@
 """Prediction by an executor: the same maps as in one process, from models and stores that workers open by name."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,21 @@ def test_a_model_that_workers_can_not_open_is_refused(features, model_folder, tm
         HsifeatError, match="model can't be seen here: the model must be in a folder that all workers share"
     ):
         predict_map(features, other, executor=hidden)
+
+
+def test_a_model_whose_head_was_fitted_again_is_refused(features, model_folder, tmp_path):
+    """The workers predicted with the head in the folder, so the map was that of the former head."""
+    model = load_model(model_folder)
+    other = hsifeat.fit_model(features, "lda", inputs="spectra", split="random:0.3")
+    with pytest.raises(HsifeatError, match=r"the head of this model is not the one that was loaded from .*model"):
+        predict_map(features, replace(model, head=other.head), executor=InThisProcess())
+    rows = np.random.default_rng(0).normal(size=(40, model.layout.width)).astype(np.float32)
+    model.head.fit(rows, np.arange(40) % 2 + 1)
+    with pytest.raises(HsifeatError, match=r"or was fitted again: save the model, and predict with load_model"):
+        predict_map(features, model, executor=InThisProcess())
+    model.save(tmp_path / "again")
+    again = load_model(tmp_path / "again")
+    np.testing.assert_array_equal(predict_map(features, again, executor=InThisProcess()), predict_map(features, model))
 
 
 class SlowStart:
