@@ -160,6 +160,19 @@ class GroupReducer(  # type: ignore[call-arg]
             ]
         )
 
+    def equals(self, other: GroupReducer) -> bool:
+        """Return whether two fitted reducers return the same columns for all rows."""
+        own, others = (
+            [
+                reducer.mean_,
+                reducer.gain_,
+                *reducer.columns_,
+                *(np.empty(0) if b is None else b for b in reducer.bases_),
+            ]
+            for reducer in (self, other)
+        )
+        return len(own) == len(others) and all(map(np.array_equal, own, others))
+
     @property
     def n_features_out(self) -> int:
         """Number of output columns of a fitted reducer."""

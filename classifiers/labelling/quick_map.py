@@ -209,7 +209,7 @@ class QuickMapper:
         Parameters
         ----------
         head : SklearnHead
-            A head that `fit` returned.
+            A head that `fit` returned, of this mapper or of another one with the same columns.
         window : Window, optional
             Part of the scene. [default: the whole scene]
         step : int
@@ -222,8 +222,8 @@ class QuickMapper:
         Raises
         ------
         HeadError
-            If the head was fitted on columns of another scene or of other stores. If `step` is not one of
-            `pixel_order.STEPS`.
+            If the head was fitted on columns of another scene or of other stores, or on columns that are reduced for another
+            head. If `step` is not one of `pixel_order.STEPS`.
         StoreError
             If the window reaches beyond the scene.
         """
@@ -266,9 +266,10 @@ class QuickMapper:
         self, head: SklearnHead, rows: slice | NDArray[np.integer], check: Callable[[], None]
     ) -> NDArray[np.float32]:
         """Predict class probabilities of rows of `columns`; raise `HeadError` if the head was fitted on other columns."""
-        if not np.array_equal(head.reducer_.mean_, self.columns.reducer.mean_):
+        if head.reducer_ is not self.columns.reducer and not head.reducer_.equals(self.columns.reducer):
             raise HeadError(
-                "the head was fitted on columns of another scene or of other stores: fit it with this mapper, or map with predict_map"
+                "the head was fitted on columns of another scene or of other stores, or on columns that are reduced for another head: "
+                "fit it with this mapper, or map with predict_map"
             )
         return predict_columns(head, self.columns.values[rows], check)
 

@@ -1,5 +1,6 @@
 """Quick maps, in parts and on coarse grids, against fitting and predicting."""
 
+import pickle
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,10 +11,13 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from classifiers import (
     Suggester,
+    load_head,
     make_head,
+    open_scene_columns,
     open_segments,
     predict_map,
     predict_probabilities,
+    save_head,
     score_check,
     score_labels,
 )
@@ -276,6 +280,29 @@ def test_a_head_of_another_scene_is_refused(columns, clicks):
         use(QuickMapper(columns))
         with pytest.raises(HeadError, match="the head was fitted on columns of another scene or of other stores"):
             use(QuickMapper(other))
+
+
+def test_a_head_of_columns_that_are_reduced_for_another_head_is_refused(context, clicks, tmp_path, monkeypatch):
+    """With few bands, the columns for logistic regression are as many as those for the others, but differ from them. Maps were wrong."""
+    monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "cache"))
+    names = ["lda", "logistic", "random-forest"]
+    opened = {name: open_scene_columns(context, name, inputs="spectra") for name in names}
+    mappers = {name: QuickMapper(opened[name], name, smooth="none") for name in names}
+    assert len({columns.values.shape for columns in opened.values()}) == 1
+    row, col = np.divmod(opened["lda"].pixels, 53)
+    for name, mapper in mappers.items():
+        head = mapper.fit(clicks)
+        save_head(head, tmp_path / name)
+        expected = head.predict(read_columns(context, opened[name].layout, row, col))
+        for same in (head, pickle.loads(pickle.dumps(head)), load_head(tmp_path / name)[0]):  # noqa: S301
+            for other in names:
+                if (other == "logistic") == (name == "logistic"):
+                    found = mappers[other].predict(same).classes[row, col]
+                    assert np.mean(found == expected) > 0.999  # single precision
+                    continue
+                for use in (mappers[other].predict, mappers[other].scene_probabilities):
+                    with pytest.raises(HeadError, match="or on columns that are reduced for another head: fit it with"):
+                        use(same)
 
 
 @pytest.mark.parametrize("head", ["logistic", "random-forest"])
