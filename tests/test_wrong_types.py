@@ -33,6 +33,7 @@ NAMES = [
     "extract_scenes",
     "import_planes",
     "fit_projection",
+    "Projection",
     "NoiseSchedule",
     "rank_timesteps",
     "open_features",
@@ -46,6 +47,7 @@ NAMES = [
     "Features.to_dask",
     "PixelTable.from_store",
     "PixelTable.cv",
+    "SplitCV.split",
     "make_head",
     "parse_split",
     "fit_model",
@@ -131,6 +133,10 @@ def calls(tmp_path_factory):
                 lambda: {"scene": scene(), "features": {"e": CUBE}, "out": new_path(".zarr")},
             ),
             "fit_projection": (hsifeat.fit_projection, lambda: {"spec": "pca:2", "image": scene()}),
+            "Projection": (
+                hsifeat.Projection,
+                lambda: {"spec": "own", "weights": np.eye(6, 2), "offset": np.zeros(2), "clip": False},
+            ),
             "NoiseSchedule": (hsifeat.NoiseSchedule, lambda: {"alphas_cumprod": np.linspace(0.99, 0.01, 100)}),
             "rank_timesteps": (
                 hsifeat.rank_timesteps,
@@ -147,6 +153,10 @@ def calls(tmp_path_factory):
             "Features.to_dask": (features.to_dask, lambda: {"plane": features.planes[0]}),
             "PixelTable.from_store": (hsifeat.PixelTable.from_store, lambda: {"store": features}),
             "PixelTable.cv": (table.cv, lambda: {"split": "random:0.1"}),
+            "SplitCV.split": (
+                lambda X, y, groups: next(table.cv("random:0.1").split(X, y, groups)),
+                lambda: {"X": table.X, "y": table.y, "groups": table.pixels},
+            ),
             "make_head": (hsifeat.make_head, lambda: {"name": "lda"}),
             "parse_split": (hsifeat.parse_split, lambda: {"text": "random:0.1"}),
             "fit_model": (hsifeat.fit_model, lambda: {"stores": features, "head": "lda"}),

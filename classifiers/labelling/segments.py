@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from classifiers.labelling.scene_columns import SceneColumns
 from classifiers.smoothing.superpixel import SuperpixelSmoothing, connected_parts
 from hsifeat.errors import SceneError
+from hsifeat.features.neighbourhoods import PixelCoordinates
 
 # Mean number of pixels of a superpixel. With fields of some tens of pixels, most such superpixels lie in a single field.
 SEGMENT_PX = 20
@@ -79,16 +80,17 @@ class Segments:
 
         Raises
         ------
+        StoreError
+            If rows or columns are no whole numbers or masked. If a pixel lies outside the scene.
         SceneError
-            If a pixel lies outside of the scene, or has no features.
+            If a pixel has no features.
         """
-        height, width = self.numbers.shape
-        inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
-        numbers = np.where(inside, self.numbers[rows * inside, cols * inside], 0)
+        pixels = PixelCoordinates.parse(rows, cols, self.numbers.shape)
+        numbers = self.numbers[pixels.rows, pixels.cols]
         if not numbers.all():
-            row, col = rows[numbers == 0][0], cols[numbers == 0][0]
+            first = int(np.argmin(numbers))
             raise SceneError(
-                f"there is no segment at row {row}, column {col}: click a valid pixel of the scene of {height} x {width} pixels"
+                f"there is no segment at row {pixels.rows[first]}, column {pixels.cols[first]}: click a pixel that has features"
             )
         return np.flatnonzero(np.isin(self.numbers, numbers))
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from classifiers.splits.split_draw import Split, check_seed
 from hsifeat.errors import SplitError
-from hsifeat.formatting import format_count
+from hsifeat.formatting import format_count, format_value
 from hsifeat.scenes import Labels
 from hsifeat.types import as_int
 
@@ -97,8 +97,8 @@ class SplitCV:
         Raises
         ------
         SplitError
-            If a row is not in the table or equals several rows of the table. If transformed rows are in another order
-            than the table. If the split can't divide the pixels.
+            If a value is masked. If a row is not in the table or equals several rows of the table. If transformed rows are in
+            another order than the table. If the split can't divide the pixels.
         """
         table_rows = self._identify_rows(X, y, groups)
         pixels = self.rows[table_rows], self.cols[table_rows]
@@ -111,6 +111,11 @@ class SplitCV:
 
     def _identify_rows(self, X: ArrayLike | None, y: ArrayLike | None, groups: ArrayLike | None) -> NDArray[np.intp]:
         """Return, for each row of `X`, the index of the same row in the table. The result is an (m,) intp array."""
+        for name, values in {"X": X, "y": y, "groups": groups}.items():
+            if np.ma.is_masked(values):
+                raise SplitError(
+                    f"{name} has masked values, which would count like all others: leave out these rows in all arrays"
+                )
         if groups is not None:
             return self._rows_of_pixels(np.asarray(groups))
         if X is None:
@@ -146,6 +151,8 @@ class SplitCV:
         )
 
     def _rows_of_pixels(self, pixels: NDArray[Any]) -> NDArray[np.intp]:
+        if pixels.ndim != 1 or pixels.dtype.kind not in "iuf":
+            raise SplitError(f"groups must be pixels as in table.pixels; found {format_value(pixels)}")
         own = self.rows * self.labels.classes.shape[1] + self.cols
         order = np.argsort(own)
         matches = order[np.searchsorted(own, pixels, sorter=order).clip(max=len(own) - 1)]

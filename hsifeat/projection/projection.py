@@ -47,7 +47,7 @@ class Projection:
     Raises
     ------
     ProjectionError
-        If a value has another type or shape, or is not finite.
+        If a value has another type or shape, or is masked or not finite.
     SceneError
         If the wavelengths are not one positive number per band.
 
@@ -202,6 +202,8 @@ class Projection:
 
 
 def _float32(values: object, name: str, axes: int) -> NDArray[np.float32]:
+    if np.ma.is_masked(values):
+        raise ProjectionError(f"{name} must be an array without masked values, which would count as numbers")
     try:
         array = np.asarray(values)
     except ValueError:  # lists of different lengths

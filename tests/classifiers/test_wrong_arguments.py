@@ -44,6 +44,7 @@ NAMES = [
     "Suggester",
     "Suggester.suggest",
     "Suggester.uncertainty",
+    "Segments.pixels_at",
     "LabelDatabase.open_set",
     "LabelDatabase.add_class",
     "LabelDatabase.paint",
@@ -182,6 +183,7 @@ def calls(tmp_path_factory):
                 lambda: {"classes": few, "among": np.ones(CLASSES.shape, bool)},
             ),
             "Suggester.uncertainty": (Suggester(mapper, segments).uncertainty, lambda: {"classes": few}),
+            "Segments.pixels_at": (segments.pixels_at, lambda: {"rows": np.array([0, 9]), "cols": np.array([3, 5])}),
             "LabelDatabase.open_set": (database.open_set, lambda: {"scene": "m", "shape": CLASSES.shape}),
             "LabelDatabase.add_class": (
                 database.add_class,

@@ -67,8 +67,9 @@ def test_a_click_selects_its_segment(segments):
     assert len(set(segments.numbers.ravel()[pixels])) == 1
     both = segments.pixels_at(np.array([10, 40, 10]), np.array([20, 30, 20]))
     assert both.tolist() == sorted({*pixels.tolist(), *segments.pixels_at(np.array([40]), np.array([30])).tolist()})
-    with pytest.raises(HsifeatError, match="no segment at row 75, column 0: click a valid pixel"):
-        segments.pixels_at(np.array([10, 75]), np.array([20, 0]))
+    for outside in (75, -1):
+        with pytest.raises(HsifeatError, match=rf"pixel \({outside}, 0\) lies outside the scene of 75 x 53"):
+            segments.pixels_at(np.array([10, outside]), np.array([20, 0]))
 
 
 def test_segments_are_kept_and_leave_out_pixels_without_features(columns, segments, monkeypatch):
@@ -79,6 +80,8 @@ def test_segments_are_kept_and_leave_out_pixels_without_features(columns, segmen
     part = replace(columns, pixels=columns.pixels[kept], kept=columns.kept.sibling("part"))
     numbers = open_segments(part).numbers
     assert not numbers[:, 7].any()
+    with pytest.raises(HsifeatError, match="no segment at row 2, column 7: click a pixel that has features"):
+        open_segments(part).pixels_at([3, 2], [8, 7])
     assert not set(numbers[:, :7].ravel()) & set(numbers[:, 8:].ravel())
     with pytest.raises(HsifeatError, match="whole numbers from 4 to 1000000"):
         open_segments(columns, 1)
