@@ -121,9 +121,9 @@ class Comparison(BenchResults):
         """Maps and other images, which ``results.json`` does not contain."""
         return self.draw_images()
 
-    @cached_property
+    @property
     def frame(self) -> pd.DataFrame:
-        """Data frame with one row per run, as in ``results.csv``."""
+        """Data frame with one row per run, as in ``results.csv``. Each access makes a new one."""
         return to_frame(self)
 
     def _repr_html_(self) -> str:

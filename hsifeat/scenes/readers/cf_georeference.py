@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Transform = tuple[float, float, float, float, float, float]
 
+# Maximum rounding of coordinates that give the place of a grid, as a share of a cell.
+_MAX_ROUNDING = 0.25
+
 
 def read_cf_georeference(
     variable_name: str, dims: Sequence[str], variables: Mapping[str, FileVariable], name: str
@@ -228,10 +231,14 @@ def _coordinate_transform(
             return None, "has too few coordinates to define the pixel size"
         if scale is None:
             return None, f"its coordinates are in {axis.unit}"
+        dtype = np.dtype(axis.array.dtype)
+        rounding = float(np.spacing(np.abs(values).max().astype(dtype))) if dtype.kind == "f" else 0.0
         if axis is x and turn is not None:
             values = _unwrapped(values, turn / scale)
         step = (values[-1] - values[0]) / (len(values) - 1)
-        if step == 0 or not np.allclose(np.diff(values), step, rtol=1e-3, atol=0):
+        # Steps of float32 coordinates can differ by the distance of two float32 numbers.
+        tolerance = max(1e-3 * abs(step), min(rounding, _MAX_ROUNDING * abs(step)))
+        if step == 0 or np.abs(np.diff(values) - step).max() > tolerance:
             return None, "its coordinates are not evenly spaced"
         # Conversion after the subtraction keeps more digits of the step.
         steps.append((float(step * scale), float((values[0] - step / 2) * scale)))

@@ -189,6 +189,28 @@ def test_longitudes_may_jump_by_360(tmp_path, longitudes, west):
         assert scene.georeference.transform == (1, 0, west, 0, -1, 13)
 
 
+@pytest.mark.parametrize(("cell", "south_up"), [(3e-4, False), (3e-4, True), (8e-6, True)])
+def test_rounded_coordinates_are_evenly_spaced(tmp_path, cell, south_up):
+    """Steps of float32 coordinates differ by more than a thousandth, so a file from south to north was read upside down."""
+    lat, lon = 45.2 - cell * np.arange(60), 100.1 + cell * np.arange(70)
+    lat = lat[::-1] if south_up else lat
+    coordinates = {
+        "lat": ("lat", np.float32(lat), {"units": "degrees_north"}),
+        "lon": ("lon", np.float32(lon), {"units": "degrees_east"}),
+    }
+    cube = xr.DataArray(np.ones((60, 70, 2), np.float32), dims=("lat", "lon", "band"), coords=coordinates, name="cube")
+    cube.to_netcdf(tmp_path / "x.nc")
+    scene = open_scene(tmp_path / "x.nc")
+    if cell == 8e-6:  # nearly a cell is rounded
+        assert scene.georeference is None and "its coordinates are not evenly spaced" in " ".join(scene.notes)
+        return
+    a, b, c, d, e, f = scene.georeference.transform
+    corners = [((c, f), (lon[0], lat[0])), ((c + 69 * a, f + 59 * e), (lon[-1], lat[-1]))]
+    for (x, y), (true_x, true_y) in corners:
+        assert abs(x + a / 2 - true_x) < 0.02 * cell and abs(y + e / 2 - true_y) < 0.02 * cell
+    assert (b, d) == (0, 0)
+
+
 def test_netcdf_with_wavelengths_in_a_group(tmp_path):
     """Wavelengths in a group beside the cube, and bands that are marked, as imaging spectrometers' products have it."""
     with netCDF4.Dataset(tmp_path / "x.nc", "w") as file:
