@@ -250,6 +250,8 @@ def _read_georeference(header: EnviHeader, data_file: Path) -> tuple[Georeferenc
     """Read the georeference with GDAL, which supports ENVI's projections, datums and rotated grids."""
     if not header.text("map info") and not header.text("coordinate system string"):
         return None, ()
+    if problem := _map_info_problem(header):
+        return None, (f"{header.path.name}: its map info {problem}; its georeference is ignored",)
     try:
         georeference, notes = read_driver_georeference(data_file, "ENVI")
     except SceneError:
@@ -257,6 +259,30 @@ def _read_georeference(header: EnviHeader, data_file: Path) -> tuple[Georeferenc
     if georeference is None and not notes:
         notes = (f"{header.path.name}: its map info gives no position of the pixels and is ignored",)
     return georeference, notes
+
+
+def _map_info_problem(header: EnviHeader) -> str:
+    """Return what is wrong with the fields of the map info, of which GDAL reads what it can; "" if nothing is.
+
+    The fields are a name, six numbers (pixel, position and size of a pixel), and in UTM the zone and the hemisphere. Numbers with
+    decimal commas are twice as many fields.
+    """
+    name, *fields = [value.strip() for value in header.values("map info") or [""]]
+    if len(fields) < 6:  # GDAL reads no position
+        return ""
+    are_numbers = [bool(np.isfinite(spectrum.parse_numbers([field])).any()) for field in fields]
+    if not all(are_numbers[:6]):
+        return f"has {fields[are_numbers.index(False)]!r} in place of a number"
+    spare = 0 if name.lower().startswith("geographic") else 1  # a zone
+    if sum(are_numbers[6:]) > spare:
+        return f"has {sum(are_numbers)} numbers where {6 + spare} are expected: a number may have a decimal comma"
+    zone, hemisphere = [*fields[6:8], "", ""][:2]
+    if name.lower() == "utm" and not header.text("coordinate system string"):
+        if spectrum.parse_numbers([zone or "none"])[0] not in range(1, 61):
+            return f"has {zone!r} in place of a UTM zone"
+        if hemisphere.lower() not in {"north", "south"}:
+            return f"has {hemisphere!r} in place of North or South"
+    return ""
 
 
 def _read_classes(header: EnviHeader) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:

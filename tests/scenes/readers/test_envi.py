@@ -116,6 +116,49 @@ def test_envi_has_the_georeference_that_gdal_reports(gdal, tif_folder, rotation)
     assert not scene.notes
 
 
+@pytest.mark.parametrize(
+    "map_info",
+    [
+        "UTM, 1.000, 1.000, 668000.00, 3765000.00, 1.67e+01, 1.67E+01, 11, North , WGS-84 , units=Meters, rotation=-13.00",
+        "utm, 1.5, 1.5, 668000, 3765000, 30, 30, 7.0, south",
+        "Geographic Lat/Lon, 1, 1, 12.5, 48.25, 0.01, 0.02, WGS-84, units=Degrees",
+        "State Plane (NAD 27), 1, 1, 668000, 3765000, 30, 30, 3002, units=Feet",
+        "Arbitrary, 1, 1, 668000, 3765000, 30, 30, 0, North",
+        "Lambert Conformal Conic, 1, 1, 668000, 3765000, 30, 30, WGS-84,",
+    ],
+)
+def test_map_info_without_a_coordinate_system_is_read_as_by_gdal(gdal, tif_folder, map_info):
+    scene = open_with_fields(gdal, tif_folder, map_info=f"{{{map_info}}}", coordinate_system_string="")
+    with rasterio.open(tif_folder / "x.img") as file:
+        np.testing.assert_allclose(scene.georeference.transform, file.transform[:6], rtol=1e-12)
+        assert scene.georeference.crs == (file.crs.to_wkt() if file.crs else "")
+
+
+@pytest.mark.parametrize(
+    ("map_info", "problem"),
+    [
+        ("UTM, 1, 1, 668000,5, 3765000,5, 30, 30, 11, North", "has 9 numbers where 7 are expected"),
+        ("UTM, 1, 1, 668000, 3765000, 10,5, 10,5, 11, North", "has 9 numbers where 7 are expected"),
+        ("Geographic Lat/Lon, 1, 1, 12,5, 48, 0.01, 0.01, WGS-84", "has 7 numbers where 6 are expected"),
+        ("Lambert, 1, 1, 668000,5, 3765000,5, 30, 30, WGS-84", "has 8 numbers where 7 are expected"),
+        ("UTM, 1, 1, east, 3765000, 30, 30, 11, North", "has 'east' in place of a number"),
+        ("UTM, 1, 1, , 3765000, 30, 30, 11, North", "has '' in place of a number"),
+        ("UTM, 1, 1, 668000, 3765000, 30, 30, North, WGS-84", "has 'North' in place of a UTM zone"),
+        ("UTM, 1, 1, 668000, 3765000, 30, 30, 61, North", "has '61' in place of a UTM zone"),
+        ("UTM, 1, 1, 668000, 3765000, 30, 30, 11, S", "has 'S' in place of North or South"),
+        ("UTM, 1, 1, 668000, 3765000, 30, 30", "has '' in place of a UTM zone"),
+    ],
+)
+def test_map_info_that_gdal_reads_as_another_place_is_ignored_with_a_note(gdal, tif_folder, map_info, problem):
+    """GDAL takes texts as 0 and the fields in their order, so that the scene lay elsewhere or in another zone without a note."""
+    scene = open_with_fields(gdal, tif_folder, map_info=f"{{{map_info}}}", coordinate_system_string="")
+    with rasterio.open(tif_folder / "x.img") as file:
+        assert file.transform != Affine.identity()
+    assert scene.georeference is None
+    (note,) = scene.notes
+    assert note.startswith(f"x.hdr: its map info {problem}") and note.endswith("; its georeference is ignored")
+
+
 def test_jasper_ridge_as_mat_and_as_envi(data_folder):
     """Columns first in one axis in one file, BIL in the other."""
     folder = data_folder / "jasper_ridge"
