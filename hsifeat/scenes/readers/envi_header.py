@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ _VARIANTS = {
     "data ignore values": "data ignore value", "bad band list": "bbl", "class name": "class names",
     **{name.replace(" ", "_"): name for name in _FIELDS},
 }  # fmt: skip
+_WITHOUT_EQUALS = re.compile(
+    rf"^[ \t]*({'|'.join({'wavelength', 'fwhm', 'bbl', 'classes', *_FIELDS, *_VARIANTS})})[ \t]*(?::|$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BRACES = re.compile(r"\{[^{}]*\}")
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,8 @@ def read_header(path: Path) -> EnviHeader:
     """
     from spectral.io.envi import envi_to_dtype
 
-    fields, notes = _parse_fields(path), []
+    fields, unread = _parse_fields(path)
+    notes = [f"{path.name}: its line {name!r} has no = and is ignored" for name in unread]
     for name in sorted(set(fields) & set(_VARIANTS)):
         if _VARIANTS[name] not in fields:
             fields[_VARIANTS[name]] = fields[name]
@@ -158,8 +165,8 @@ def _parse_int(path: Path, fields: dict[str, Any], name: str, *, least: int, def
     return number
 
 
-def _parse_fields(path: Path) -> dict[str, Any]:
-    """Parse a header with the package ``spectral``.
+def _parse_fields(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Parse a header with the package ``spectral``. Also return the names of fields whose lines have no equals sign.
 
     Many headers have a description or a unit in Latin-1, which the package can't decode. The package therefore parses a
     temporary copy in the default encoding.
@@ -185,4 +192,4 @@ def _parse_fields(path: Path) -> dict[str, Any]:
             fields: dict[str, Any] = read_envi_header(copy)
         except EnviHeaderParsingError as error:
             raise SceneError(f"{path} is an incomplete ENVI header: a brace is missing, or it is truncated") from error
-    return fields
+    return fields, _WITHOUT_EQUALS.findall(_BRACES.sub("", text))

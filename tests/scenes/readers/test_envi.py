@@ -100,6 +100,17 @@ def test_inconsistent_envi_fields_are_noted(gdal, tif_folder, fields, note):
     assert re.search(note, result) and scene.scale == 1
 
 
+@pytest.mark.parametrize("mark", [":", "", " :"])
+def test_a_field_without_an_equals_sign_is_noted(gdal, tif_folder, mark):
+    """The wavelengths were lost without a note. Texts in braces and comments are no fields."""
+    open_with_fields(gdal, tif_folder, description="{\nwavelength: of the sensor\nbbl\n}")
+    header = tif_folder / "x.hdr"
+    header.write_text(f"{header.read_text()}; fwhm: 9\nWavelength{mark} {envi_list(NM)}\nremark: none\n")
+    scene = open_scene(header)
+    assert scene.wavelengths_nm is None
+    assert scene.notes == ("x.hdr: its line 'Wavelength' has no = and is ignored",)
+
+
 @pytest.mark.parametrize("rotation", [0, 30, -75])
 def test_envi_has_the_georeference_that_gdal_reports(gdal, tif_folder, rotation):
     """Map info with its rotation, whose sense programs disagree about, and the coordinate system."""
