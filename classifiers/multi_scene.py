@@ -171,8 +171,8 @@ def common_class_numbers(labels: Sequence[Labels]) -> dict[str, int]:
                 numbers[name] = number if number not in taken else max(highest, *taken) + 1
     if max(numbers.values()) > LARGEST_CLASS:
         raise StoreError(
-            f"two classes with the number {highest} have different names, and no higher number is allowed than {LARGEST_CLASS}: "
-            "give the classes lower numbers"
+            f"a class needs a new number, because its number has another name in an earlier scene, but none above {LARGEST_CLASS} is "
+            "allowed: give the classes lower numbers"
         )
     return numbers
 

@@ -230,7 +230,8 @@ class PixelTable:
         """Join tables of different scenes into one table.
 
         The tables must have the same layout, the same bands in the same order, and planes of the same recipe. Their
-        classes are matched by name. To match bands by wavelength, read all scenes together with `from_store`.
+        classes are matched by name. To match bands by wavelength, read all scenes together with `from_store`, which also
+        compares the spectra of the scenes if the tables have none.
 
         Parameters
         ----------

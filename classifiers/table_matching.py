@@ -86,7 +86,8 @@ def check_distinct_scenes(tables: Sequence[Table]) -> None:
     """Raise `StoreError` if two tables are of one scene. Splits would treat them as two scenes.
 
     Tables of two stores are of one scene if the stores hold the same scene, or if the spectra of their common pixels are
-    equal, see `hsifeat.features.distinct_scenes.same_spectra`.
+    equal, see `hsifeat.features.distinct_scenes.same_spectra`. Tables without spectra are compared by their other columns.
+    These can differ near pixels that are valid in one store only.
     """
     for one, other in combinations(tables, 2):
         if {*one.scene_digests} & {*other.scene_digests} or _same_pixels(one, other):
@@ -98,11 +99,13 @@ def check_distinct_scenes(tables: Sequence[Table]) -> None:
 
 
 def _same_pixels(one: Table, other: Table) -> bool:
-    spectra = next((slice(group.start, group.stop) for group in one.layout if group.kind == "spectra"), None)
-    if spectra is None or one.labels.classes.shape != other.labels.classes.shape:
+    columns = one.layout.columns(*[group for group in one.layout if group.kind == "spectra"])
+    if not len(columns):
+        columns = one.layout.columns(*[group for group in one.layout if group.kind != "position"])
+    if not len(columns) or one.labels.classes.shape != other.labels.classes.shape:
         return False
     _, rows, other_rows = np.intersect1d(one.pixels, other.pixels, return_indices=True)
-    return same_spectra((one.X[i, spectra], other.X[j, spectra]) for i, j in zip(rows, other_rows, strict=True))
+    return same_spectra((one.X[i, columns], other.X[j, columns]) for i, j in zip(rows, other_rows, strict=True))
 
 
 def matched_classes(first: Table, other: Table) -> NDArray[np.integer]:

@@ -100,7 +100,8 @@ class BenchRunner:
                 results[task] = recorded
         if results:
             self.listen(Note(f"{len(results)} of {len(tasks)} runs are recorded already"))
-            note_reuse((task.entry.head for task in results), self.listen)
+            if maps:  # one note for all runs, and none for each learning curve
+                note_reuse((task.entry.head for task in results), self.listen)
         self.listen(Started("bench", len(tasks), "runs", len(results)))
         for task, run in self.executor.run(do_run, [task for task in tasks if task not in results]):
             results[task] = run

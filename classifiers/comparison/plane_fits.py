@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from classifiers.comparison.row_counts import check_row_counts
-from classifiers.comparison.run_records import FitAccuracy, RunRecords, run_key
+from classifiers.comparison.run_records import FitAccuracy, RunRecords, note_reuse, run_key
 from classifiers.comparison.shared_table import SharedTable
 from classifiers.comparison.stores import origin_of
 from classifiers.comparison.tasks import AccuracyTask, measure_accuracy
@@ -75,6 +75,7 @@ class PlaneFitter:
     planes: Planes
     executor: Executor
     listen: Listener
+    _noted: set[str] = field(default_factory=set, init=False)  # heads whose reuse was noted
 
     def select(self, draws: Mapping[int, SplitDraw], count: int) -> dict[int, list[PlaneId]]:
         """Select planes for each seed by greedy forward selection.
@@ -127,6 +128,9 @@ class PlaneFitter:
             recorded = self.run_records.find_accuracy(task.key, listen=self.listen)
             if recorded is not None:
                 accuracies[task] = recorded
+        if accuracies:
+            note_reuse({self.head} - self._noted, self.listen)
+            self._noted.add(self.head)
         self.listen(Started(name, len(tasks), "fits", len(accuracies)))
         waiting = [task for task in tasks.values() if task not in accuracies]
         for task, accuracy in self.executor.run(measure_accuracy, waiting):

@@ -15,8 +15,16 @@ from classifiers.splits.split_draw import FILL_IN, SplitDraw, SplitKind, SplitQu
 from hsifeat.errors import SplitError
 from hsifeat.formatting import format_count
 from hsifeat.scenes import Labels, open_labels
+from hsifeat.scenes.readers.source_paths import is_url
 
 TRAIN, TEST = "train", "test"
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # It was deleted; absolute paths need none.
+        return Path()
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class MaskSplit:
 
     train_file: str
     test_file: str | None
-    folder: Path = field(default_factory=Path.cwd, repr=False, compare=False)
+    folder: Path = field(default_factory=_working_folder, repr=False, compare=False)
     kind: ClassVar[SplitKind] = "fixed"
     question: ClassVar[SplitQuestion | None] = None
 
@@ -57,7 +65,7 @@ class MaskSplit:
     def draw(self, labels: Labels, seed: int) -> SplitDraw:  # noqa: ARG002  # fixed
         """Select the training and test pixels from the labelled pixels of `labels`, by the maps of the split."""
         files = [file for file in (self.train_file, self.test_file) if file is not None]
-        maps = [(file, open_labels(self.folder / file, labels)) for file in files]
+        maps = [(file, open_labels(file if is_url(file) else self.folder / file, labels)) for file in files]
         draw = _draw_from_maps(self.text, labels, maps)
         return replace(draw, notes=(*(note for _, one in maps for note in one.notes), *draw.notes))
 

@@ -21,8 +21,7 @@ _OUTLINE_POINTS = 33  # on each side of a scene
 def overlap_notes(labels: Labels, draw: SplitDraw) -> tuple[str, ...]:
     """Return a note if test pixels lie on training pixels of another scene.
 
-    Leakage and distances are measured within each scene, so they miss these pixels. Only scenes with a georeference are
-    compared.
+    Leakage and distances are measured within each scene, so they miss these pixels. Only scenes with a CRS are compared.
 
     Parameters
     ----------
@@ -85,13 +84,12 @@ class _Positions:
     def __init__(self, scene: ScenePart, other: ScenePart, here: Georeference, there: Georeference) -> None:
         names = scene.names[0], other.names[0]
         self._from, self._to = affine_parts(here, names[0]), affine_parts(there, names[1])
-        self._transform, self._turn = None, None
-        if here.crs is not None and there.crs is not None:
-            self._turn = whole_turn(there.crs)
-            if not here.same_crs(there):
-                self._transform = PositionTransformer(here.crs, there.crs, names)
-        elif here.crs != there.crs:
-            raise SceneError(f"only one of {names[0]} and {names[1]} has a CRS: their positions can't be compared")
+        if here.crs is None or there.crs is None:
+            raise SceneError(
+                f"{names[0]} and {names[1]} are not both in a known CRS: their positions can't be compared"
+            )
+        self._turn = whole_turn(there.crs)
+        self._transform = None if here.same_crs(there) else PositionTransformer(here.crs, there.crs, names)
         sides, start = self._to
         centre = (start + sides @ (other.window.cols / 2, other.window.rows / 2))[0]
         self._first = centre - (self._turn or 0) / 2

@@ -126,9 +126,13 @@ def _message(one: Sequence[Features], other: Sequence[Features]) -> str:
     differences = _differences(one[0], other[0])
     # A scene has its bands in another order after an extraction with `like`; an import keeps the bands of its scene.
     best = min((*one, *other), key=lambda store: (np.count_nonzero(store.valid), store.is_imported))
+    try:
+        source = f"{best.store.location}/scene"
+    except StoreError:  # features of a scene without a store
+        source = f"the scene of {best.name}"
     return (
         f"{other[0].name} and {one[0].name} hold the same scene, but differ in its {differences}, so that each pixel would count twice; "
-        f"stores of one scene need the same {differences}: extract the other stores from {best.store.location}/scene, or import "
+        f"stores of one scene need the same {differences}: extract the other stores from {source}, or import "
         "them with this scene"
     )
 

@@ -121,9 +121,13 @@ def test_two_classes_of_one_name_are_refused_in_several_scenes(place):
 
 def test_no_class_gets_a_number_that_files_can_not_store():
     largest = 2**31 - 1
-    maps = [Labels("gt", np.array([[1, largest]]), {1: "corn", largest: name}) for name in ("soy", "rye")]
-    with pytest.raises(StoreError, match="no higher number is allowed than 2147483647: give the classes lower numbers"):
-        common_class_numbers(maps)
+    for names, others in (
+        ({1: "corn", largest: "soy"}, {1: "corn", largest: "rye"}),
+        ({1: "corn", largest: "soy"}, {1: "rye", largest: "soy"}),
+    ):
+        maps = [Labels("gt", np.array([[1, largest]]), own) for own in (names, others)]
+        with pytest.raises(StoreError, match="but none above 2147483647 is allowed: give the classes lower numbers"):
+            common_class_numbers(maps)
 
 
 def test_a_benchmark_reduces_columns_on_training_scenes_only(store_path, other_scene, tmp_path):

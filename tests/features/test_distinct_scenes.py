@@ -136,7 +136,7 @@ def test_few_common_pixels_are_found_in_a_large_scene():
     cube = np.random.default_rng(0).random((150, 170, 2)).astype(np.float32)
     masks = np.zeros((2, 150, 170), bool)
     masks[0, :76], masks[1, 75:] = True, True  # one row in common
-    with pytest.raises(StoreError, match="scene without a store"):  # no store that the advice could name
+    with pytest.raises(StoreError, match="valid pixels: extract the other stores from the scene of field, or"):
         check_distinct(groups_of(*(scene_of(cube, mask=mask, nm=None) for mask in masks)))
     masks[1, 75] = False
     check_distinct(groups_of(*(scene_of(cube, mask=mask, nm=None) for mask in masks)))

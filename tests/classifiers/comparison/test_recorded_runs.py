@@ -13,6 +13,7 @@ import scipy
 from classifiers import compare, write_report
 from classifiers.comparison import bench_runs, run_records
 from classifiers.comparison.run_records import RunRecords, run_key, versions
+from classifiers.comparison.sweep import sweep
 from classifiers.heads import registry
 from classifiers.layout import Layout
 from classifiers.metrics import Metric
@@ -81,6 +82,12 @@ def test_reused_results_of_a_head_of_another_package_are_noted(store_path, tmp_p
         assert len(said) == 1 and said[0].startswith(expected[0])
     notes(["lda"], 1, tmp_path / "b")
     assert notes(["lda"], 2, tmp_path / "b")[1] == []
+    said = []
+    for _ in range(2):
+        said.append([])
+        options = {"head": "svm", "planes": ["t0/mid_block"], "best": 1, "out": tmp_path / "swept"}
+        sweep(store_path, listen=lambda event: said[-1].append(getattr(event, "message", "")), **options)
+    assert [sum("own-heads 0.1" in text for text in texts) for texts in said] == [0, 1]
 
 
 def test_a_run_without_its_predictions_map_or_confidence_is_run_again(store_path, tmp_path, fits):

@@ -53,6 +53,15 @@ def test_files_of_a_split_are_those_of_the_folder_in_which_it_was_made(fields, t
     expected = np.count_nonzero(fields.classes[:20])
     assert np.count_nonzero(split.draw(fields, 0).train) == expected
     assert split.text == "mask:train.npy" and split == parse_split(split.text)
+    with pytest.raises(SceneError, match="is a URL"):
+        parse_split("mask:https://host.example/train.tif").draw(fields, 0)
+    absolute = parse_split(f"mask:{tmp_path / 'site1' / 'train.npy'}")
+    assert np.count_nonzero(absolute.draw(fields, 0).train) == expected
+    (tmp_path / "site3").mkdir()
+    monkeypatch.chdir(tmp_path / "site3")
+    (tmp_path / "site3").rmdir()
+    assert parse_split(absolute.text).draw(fields, 0).train.sum() == expected
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -93,6 +93,12 @@ def test_scenes_apart_have_no_note(second):
     assert overlap_notes(labels, parse_split("random:0.3").draw(labels, 0)) == ()
 
 
+def test_scenes_without_a_crs_are_not_compared():
+    """Their coordinates may be numbers of pixels."""
+    labels = join((HERE, None), (HERE, None))
+    assert overlap_notes(labels, parse_split("random:0.3").draw(labels, 0)) == ()
+
+
 def test_one_scene_and_three():
     three = join((HERE, UTM32), (HERE @ Affine.translation(30, 0), UTM32), (HERE @ Affine.translation(15, 3), UTM32))
     draw = parse_split("random:0.3").draw(three, 0)
