@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from classifiers.splits.split_draw import (
     class_mask,
     make_draw,
 )
-from hsifeat.delimited_text import surplus_error
+from hsifeat.delimited_text import read_lines
 from hsifeat.errors import SplitError, suggest_names
 from hsifeat.files import read_regular
 from hsifeat.formatting import format_count
@@ -231,30 +230,25 @@ def _parse_roles(text: str, source: str) -> Sequence[tuple[str, Role]]:
 
 
 def _read_roles(text: str, file: Path) -> Sequence[tuple[str, Role]]:
+    source = f"{text}: {file}"
     try:
         if file.stat().st_size > _MAX_FILE_BYTES:
-            raise SplitError(f"{text}: {file} is too large for a list of stores")
+            raise SplitError(f"{source} is too large for a list of stores")
         content = read_regular(file).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SplitError(
-            f"{text}: {file} can't be read ({error}): give a CSV file with the columns {','.join(_COLUMNS)}"
+            f"{source} can't be read ({error}): give a CSV file with the columns {','.join(_COLUMNS)}"
         ) from error
     lines = content.splitlines()
     delimiter = max(_DELIMITERS, key=(lines or [""])[0].count)
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
-    try:
-        columns = [name.strip() for name in next(reader, [])]
-        rows = [(reader.line_num, fields) for fields in reader]
-    except csv.Error as error:
-        raise SplitError(f"{text}: {file}, line {reader.line_num}, can't be read: {error}") from error
+    rows = read_lines(lines, delimiter, source, SplitError)
+    columns = [name.strip() for name in next(rows, (0, []))[1]]
     if any(columns.count(name) != 1 for name in _COLUMNS):
         raise SplitError(
-            f"{text}: {file} has the columns {', '.join(columns) or 'none'}; it needs {' and '.join(_COLUMNS)} once"
+            f"{source} has the columns {', '.join(columns) or 'none'}; it needs {' and '.join(_COLUMNS)} once"
         )
     pairs: list[tuple[str, Role]] = []
     for line, fields in rows:
-        if wrong := surplus_error(fields, len(columns), delimiter):
-            raise SplitError(f"{text}: {file}, line {line}: {wrong}")
         values = dict(zip(columns, fields, strict=False))
         name, role = (values.get(column, "").strip() for column in _COLUMNS)
         if not name and not role:
@@ -262,7 +256,7 @@ def _read_roles(text: str, file: Path) -> Sequence[tuple[str, Role]]:
         found = next((one for one in ROLES if one == role), None)
         if found is None or not name:
             raise SplitError(
-                f"{text}: {file}, line {line}: a store has one of the roles {', '.join(ROLES)}; found {role!r} for {name!r}"
+                f"{source}, line {line}: a store has one of the roles {', '.join(ROLES)}; found {role!r} for {name!r}"
             )
         pairs.append((Path(name).name.removesuffix(".zarr"), found))
     return pairs

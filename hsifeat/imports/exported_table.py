@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.delimited_text import parse_int, read_lines, text_errors
 from hsifeat.errors import SceneError, StoreError
 from hsifeat.files import read_regular
 from hsifeat.formatting import format_count
@@ -99,23 +100,8 @@ def _column_names(path: Path) -> list[str]:
 
 def _pixel_index(file: Path, scene: PixelGrid) -> tuple[NDArray[np.int64], int]:
     """Return the `index` of a `TableView`, and the number of pixels in the table."""
-    names = _pixel_columns(file)
-    try:
-        # Without `usecols`, all lines must have the same number of fields. Texts of other columns are cut to one character.
-        table = np.loadtxt(
-            file,
-            [(str(index), np.int64 if name in _PIXEL_COLUMNS else "U1") for index, name in enumerate(names)],
-            comments=None,
-            delimiter=",",
-            skiprows=1,
-            ndmin=1,
-            encoding="utf-8",
-            quotechar='"',
-        )
-        rows, cols = (table[str(names.index(name))] for name in _PIXEL_COLUMNS)
-    except ValueError as error:
-        _check_fields(file, names)
-        raise SceneError(f"{file}: rows and columns of pixels can't be read as whole numbers: {error}") from error
+    with text_errors(str(file), SceneError):
+        rows, cols = np.fromiter(_read_pixels(file), np.dtype((np.int64, 2))).T
     outside = (rows < 0) | (rows >= scene.rows) | (cols < 0) | (cols >= scene.cols)
     if outside.any():
         first = int(np.argmax(outside))
@@ -134,30 +120,28 @@ def _pixel_index(file: Path, scene: PixelGrid) -> tuple[NDArray[np.int64], int]:
     return index, len(rows)
 
 
-def _check_fields(file: Path, names: list[str]) -> None:
-    """Raise `SceneError` for the first line of a CSV file whose number of fields is not the number of columns."""
+def _read_pixels(file: Path) -> Iterator[tuple[int, int]]:
+    """Yield row and col of each line after the header. The names row and col are in the header once."""
     with file.open(encoding="utf-8-sig", newline="") as text:
-        lines = csv.reader(text)
-        for fields in filter(None, lines):
-            if len(fields) != len(names):
+        lines = read_lines(text, ",", str(file), SceneError)
+        names = [name.strip() for name in next(lines, (0, []))[1]]
+        if any(names.count(name) != 1 for name in _PIXEL_COLUMNS):
+            raise SceneError(
+                f"{file} has the columns {', '.join(names) or 'none'}; it needs {' and '.join(_PIXEL_COLUMNS)} once, separated by commas"
+            )
+        first, second = map(names.index, _PIXEL_COLUMNS)
+        for line, fields in lines:
+            if len(fields) < len(names):
                 raise SceneError(
-                    f"{file}, line {lines.line_num}: found {format_count(len(fields), 'field')} for the columns {', '.join(names)} in "
-                    f"{','.join(fields)[:120]!r}: put a field that contains a comma in double quotes, or export the features again"
+                    f"{file}, line {line}: found {format_count(len(fields), 'field')} for the columns {', '.join(names)} in "
+                    f"{','.join(fields)[:120]!r}: export the features again"
                 )
-
-
-def _pixel_columns(file: Path) -> list[str]:
-    """Return the names of the columns of a CSV file with a header line. The names row and col are there once."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            names = [name.strip() for name in next(csv.reader(lines), [])]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SceneError(f"{file} can't be read as comma-separated text in UTF-8: {error}") from error
-    if any(names.count(name) != 1 for name in _PIXEL_COLUMNS):
-        raise SceneError(
-            f"{file} has the columns {', '.join(names) or 'none'}; it needs {' and '.join(_PIXEL_COLUMNS)} once, separated by commas"
-        )
-    return names
+            row, col = parse_int(fields[first]), parse_int(fields[second])
+            if row is None or col is None:
+                raise SceneError(
+                    f"{file}, line {line}: row and col must be whole numbers; found {','.join(fields)[:120]!r}"
+                )
+            yield row, col
 
 
 def _planes(path: Path, names: list[str]) -> list[tuple[PlaneId, int, int]]:

@@ -43,12 +43,16 @@ def test_columns_of_the_pixels_are_found_by_name(columns, table, scene, features
         (lambda text: text.replace(",", ";"), "has the columns row;col;class; it needs row and col once, separated by commas"),
         (lambda text: text.partition("\n")[2], "has the columns 0, 0, 1; it needs row and col once"),
         (lambda text: text.replace("\n0,1,", "\n0,0,"), "lists the pixel at row 0, column 0 more than once"),
-        (lambda text: text.replace("\n0,1,", "\n0.0,1.0,"), "rows and columns of pixels can't be read as whole numbers: .*'0.0'"),
+        (lambda text: text.replace("\n0,1,", "\n0.0,1.0,"), r"line 3: row and col must be whole numbers; found '0\.0,1\.0,"),
         (lambda text: "name," + text.replace("\n", "\nplot 3,").removesuffix("plot 3,").replace("plot 3", "plot 1, 3", 1),
-         "line 2: found 5 fields for the columns name, row, col, class in 'plot 1, 3,0,0,1': put a field that contains a comma in"),
-        (lambda text: text.replace("\n0,1,", "\n0,1,note,", 1), "line 3: found 4 fields for the columns row, col, class in '0,1,note,"),
+         "line 2: found 5 fields for 4 columns in 'plot 1,3,0,0,1': put a field that contains a comma in"),
+        (lambda text: text.replace("\n0,1,", "\n0,1,note,", 1), "line 3: found 4 fields for 3 columns in '0,1,note,"),
         (lambda text: text.replace("\n0,1,", "\n0,1", 1), "line 3: found 2 fields for the columns row, col, class in '0,1"),
         (lambda text: text.replace("row", "\xe9"), "can't be read as comma-separated text in UTF-8"),
+        (lambda text: "name," + text.replace("\n", "\nplot,").removesuffix("plot,") + "Gr\xfcnland,0,0,1\n",
+         "can't be read as comma-separated text in UTF-8: .* byte 0xfc"),  # the file is read in parts of 8192 bytes
+        (lambda text: text.replace("\n0,1,", f"\n0,{'1' * 2**18},", 1), "line 3, can't be read: field larger than field limit"),
+        (lambda text: text + '0,0,"1', r"line \d+, can't be read: unexpected end of data"),
         (lambda text: "", "has the columns none; it needs row and col once"),
     ],
 )  # fmt: skip
@@ -57,6 +61,17 @@ def test_pixels_without_a_place_are_refused(change, message, table, scene, tmp_p
     pixels.write_text(change(pixels.read_text()), "latin-1")
     with pytest.raises(SceneError, match=rf"^{re.escape(str(pixels))}[:,]? {message}"):
         hsifeat.import_planes(scene, table, out=tmp_path / "x.zarr")
+
+
+@pytest.mark.parametrize("end", [",", ",,", ", ,"])
+def test_empty_fields_and_lines_that_a_spreadsheet_adds_are_ignored(end, table, scene, features, tmp_path):
+    pixels = table.with_suffix(".pixels.csv")
+    frame = pd.read_csv(pixels)
+    head, *lines = pixels.read_text().splitlines()
+    pixels.write_text("\n".join([head, *(line + end for line in lines), ",," + end]))
+    hsifeat.import_planes(scene, table, out=tmp_path / "x.zarr")
+    back = hsifeat.open_features(tmp_path / "x.zarr")
+    np.testing.assert_array_equal(back.sample(frame.row, frame.col, ["t0/*"]), np.load(table))
 
 
 def test_channels_in_another_order_are_refused(table, scene, tmp_path):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
-import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
-from hsifeat.delimited_text import surplus_error
-from hsifeat.errors import SceneError, raise_resource_error
+from hsifeat.delimited_text import parse_int, read_lines, text_errors
+from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count, unescape_formula
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import encode_classes, note_lost_classes
@@ -76,39 +75,28 @@ def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], li
     class_texts: list[str] = []
     missing = 0
     order: tuple[int, ...] | None = None
-    columns = 0
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = _detect_delimiter(file)
-            lines = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
-            for fields in lines:
-                if not any(fields):
+    with text_errors(str(path), SceneError), path.open(encoding="utf-8-sig", newline="") as file:
+        delimiter = _detect_delimiter(file)
+        for number, fields in read_lines(file, delimiter, path.name, SceneError):
+            if order is None:
+                order, is_header = _find_columns(fields, path.name)
+                if is_header:
                     continue
-                if order is None:
-                    order, is_header = _find_columns(fields, path.name)
-                    columns = len(fields)
-                    if is_header:
-                        continue
-                line = f"{path.name}, line {lines.line_num}"
-                if wrong := surplus_error(fields, columns, delimiter):
-                    raise SceneError(f"{line}: {wrong}")
-                _check_fields(fields, order, line)
-                row, col = (_parse_int(fields[index]) for index in order[:2])
-                if row is None or col is None:
-                    raise SceneError(f"{line}: row and col must be whole numbers; found {delimiter.join(fields)!r}")
-                if not (0 <= row < scene.rows and 0 <= col < scene.cols):
-                    raise SceneError(
-                        f"{line}: row {row}, col {col} is outside the scene {scene.name} of {scene.rows} x {scene.cols} "
-                        "pixels, both counted from 0"
-                    )
-                if fields[order[2]].strip().lower() == "nan":
-                    missing += 1
-                    continue
-                pixels.append((row, col))
-                class_texts.append(fields[order[2]])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise_resource_error(error)
-        raise SceneError(f"{path} can't be read as comma-separated text in UTF-8: {error}") from error
+            line = f"{path.name}, line {number}"
+            _check_fields(fields, order, line)
+            row, col = (parse_int(fields[index]) for index in order[:2])
+            if row is None or col is None:
+                raise SceneError(f"{line}: row and col must be whole numbers; found {delimiter.join(fields)!r}")
+            if not (0 <= row < scene.rows and 0 <= col < scene.cols):
+                raise SceneError(
+                    f"{line}: row {row}, col {col} is outside the scene {scene.name} of {scene.rows} x {scene.cols} "
+                    "pixels, both counted from 0"
+                )
+            if fields[order[2]].strip().lower() == "nan":
+                missing += 1
+                continue
+            pixels.append((row, col))
+            class_texts.append(fields[order[2]])
     return pixels, class_texts, missing
 
 
@@ -136,13 +124,9 @@ def _find_columns(fields: list[str], name: str) -> tuple[tuple[int, ...], bool]:
     titles = [field.strip().lower() for field in fields]
     if all(titles.count(column) == 1 for column in _COLUMNS):
         return tuple(titles.index(column) for column in _COLUMNS), True
-    if len(fields) == 3 and _parse_int(fields[0]) is not None and _parse_int(fields[1]) is not None:
+    if len(fields) == 3 and parse_int(fields[0]) is not None and parse_int(fields[1]) is not None:
         return (0, 1, 2), False
     raise SceneError(
         f"{name}: a CSV of labels has the columns row, col, class, separated by commas, semicolons or tabs; found "
         f"{', '.join(fields)}. Save map coordinates as points in a vector file instead"
     )
-
-
-def _parse_int(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"\s*-?\d{1,18}\s*", text) else None

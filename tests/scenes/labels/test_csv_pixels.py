@@ -89,7 +89,7 @@ def test_conflicting_classes_become_unlabelled(tmp_path_factory, lines):
                      id="coordinates"),
         pytest.param(b"0|1|2\n", "separated by commas, semicolons or tabs; found 0|1|2", id="bars"),
         pytest.param(b"0,1,2,3\n", "columns row, col, class", id="four-columns"),
-        pytest.param(b'0,1,"corn\n0,2,wheat\n', "can't be read as comma-separated text", id="open-quote"),
+        pytest.param(b'0,1,"corn\n0,2,wheat\n', "p.csv, line 2, can't be read: unexpected end", id="open-quote"),
         pytest.param(b'0,1,"corn\n0,2,"\n', "goes over several lines; a quote may be missing", id="quote-over-lines"),
         pytest.param(b"row,col,class\n1,2,meadow\n1,1,forest, beech\n",
                      r"^p.csv, line 3: found 4 fields for 3 columns in '1,1,forest,beech': put a field that contains a comma in "
