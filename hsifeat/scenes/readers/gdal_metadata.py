@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
+from hsifeat.files import open_regular
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.nodata import NoData, combine_bands, parse_nodata
 from hsifeat.scenes.readers import spectrum
 from hsifeat.scenes.readers.reflectance_scale import find_reflectance_scale
 
+# GDAL reads a decimal comma as a point, and ignores what follows a blank.
+_WORLD_FILE_NUMBER = re.compile(rb"\s*[-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?(\s|$)", re.IGNORECASE)
+_WORLD_FILE_BYTES = 4096
 _DESCRIPTIONS = ("tifftag_imagedescription", "description", "long_name", "standard_name")
 
 
 def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tuple[str, ...]]:
     """Read the georeference of a dataset.
 
-    Ground control points and rational polynomials (RPC) are ignored with a note.
+    Ground control points and rational polynomials (RPC) are ignored with a note. So is a world file that has texts in place of
+    numbers, or fewer than six of them.
 
     Parameters
     ----------
@@ -36,12 +44,37 @@ def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tup
     """
     transform = dataset.transform
     crs = dataset.crs.to_wkt() if dataset.crs else None
-    if transform.is_identity or transform.is_degenerate or not np.isfinite(tuple(transform)).all():
+    is_known = not (transform.is_identity or transform.is_degenerate or not np.isfinite(tuple(transform)).all())
+    if (file := _malformed_world_file(dataset, is_known)) is not None:
+        return None, (
+            f"{name}: its world file {file.name} is not six lines of one number each; its georeference is ignored",
+        )
+    if not is_known:
         method = "ground control points" if dataset.gcps[0] else "rational polynomials (RPC)" if dataset.rpcs else ""
         if method:
             return None, (f"{name}: is georeferenced by {method}, which are ignored; warp it with gdalwarp first",)
         return None, (f"{name}: has a CRS but no transform; its georeference is ignored",) if crs else ()
     return Georeference(crs, tuple(transform)[:6]), ()
+
+
+def _malformed_world_file(dataset: Any, is_known: bool) -> Path | None:
+    """Return the world file of a dataset if a line has no number, which GDAL reads as 0, or if it has fewer than six lines.
+
+    If `is_known`, the dataset has a transform, and the file counts only if GDAL read the transform from it.
+    """
+    path, used = Path(dataset.name), {Path(file) for file in dataset.files}
+    if path not in used:  # a part of a file, or text in place of a file
+        return None
+    extension = path.suffix.lower()[1:]
+    suffixes = {f".{extension[:1]}{extension[-1:]}w", f".{extension}w", ".wld"}
+    names = {path.stem + form(suffix) for suffix in suffixes for form in (str.lower, str.upper)}
+    for file in sorted(path.with_name(name) for name in names):
+        if file in used if is_known else file.is_file():
+            with suppress(OSError), open_regular(file) as stream:
+                lines = [line for line in stream.read(_WORLD_FILE_BYTES).splitlines() if line.strip()]
+                if len(lines) < 6 or not all(map(_WORLD_FILE_NUMBER.match, lines[:6])):
+                    return file
+    return None
 
 
 def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:

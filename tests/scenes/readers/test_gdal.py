@@ -156,6 +156,50 @@ def test_missing_georeference_and_ground_control_points(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "text", ["10\n0\n0\n-10\n500005\n5399995\n", "10,5\r\n\r\n.0\r\n0\r\n-1e1 m\r\n500005,5\r\n5399995.\r\n\r\n"]
+)
+@pytest.mark.parametrize("name", ["x.pgw", "x.pngw", "x.wld"])
+def test_a_world_file_is_read_as_by_gdal(tmp_path, text, name):
+    Image.fromarray(np.arange(120, dtype=np.uint8).reshape(5, 8, 3)).save(tmp_path / "x.png")
+    (tmp_path / name).write_text(text)
+    with rasterio.open(tmp_path / "x.png") as file:
+        expected = file.transform[:6]
+    scene = open_scene(tmp_path / "x.png")
+    assert scene.georeference.transform == expected and expected[0] in {10, 10.5} and not scene.notes
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize(
+    ("text", "transform"),
+    [
+        ("10\n0\n0\n-10\neast\n5399995\n", (10, 0, -5, 0, -10, 5400000)),
+        ("10\n0\n0\n-10\n500,005\n5,399,995\n", (10, 0, 495.005, 0, -10, 10.399)),
+        ("10\n0\n0\n-10\n500005\n", (1, 0, 0, 0, 1, 0)),
+        ("10 0 0 -10 500005 5399995\n", (1, 0, 0, 0, 1, 0)),
+    ],
+)
+def test_a_world_file_without_six_numbers_is_noted(tmp_path, text, transform):
+    """GDAL takes texts as 0, and a second comma as the end, so that the scene lay at another place without a note."""
+    Image.fromarray(np.arange(120, dtype=np.uint8).reshape(5, 8, 3)).save(tmp_path / "x.png")
+    (tmp_path / "x.pgw").write_text(text)
+    with rasterio.open(tmp_path / "x.png") as file:
+        np.testing.assert_allclose(file.transform[:6], transform)
+    scene = open_scene(tmp_path / "x.png")
+    assert scene.georeference is None
+    assert scene.notes == (
+        "x.png: its world file x.pgw is not six lines of one number each; its georeference is ignored",
+    )
+
+
+def test_a_world_file_that_gdal_does_not_use_is_not_noted(tif_folder):
+    """The georeference of a GeoTIFF takes precedence."""
+    expected = open_scene(tif_folder / "x.tif").georeference
+    (tif_folder / "x.tfw").write_text("east\n" * 6)
+    scene = open_scene(tif_folder / "x.tif")
+    assert scene.georeference == expected and not scene.notes
+
+
 def test_an_ignored_alpha_band_is_noted(tmp_path):
     Image.fromarray(np.zeros((3, 4, 4), np.uint8)).save(tmp_path / "x.png")
     assert any("has a mask or an alpha band, which is ignored" in note for note in open_scene(tmp_path / "x.png").notes)
