@@ -16,9 +16,15 @@ from hsifeat.formatting import format_value
 from hsifeat.imports.config import ImportConfig
 from hsifeat.imports.exported_table import is_exported_table, read_exported_table
 from hsifeat.imports.feature_map import FeatureMap
-from hsifeat.imports.placement import fitting_strides
+from hsifeat.imports.placement import fits_grid, fitting_strides
 from hsifeat.imports.quantisation import AlphaEarth, Dequantiser, scale_factors
-from hsifeat.scenes.array_coordinates import coordinate_georeference, own_georeference
+from hsifeat.scenes import Scene
+from hsifeat.scenes.array_coordinates import (
+    check_pixel_numbers,
+    coordinate_georeference,
+    has_coordinates,
+    own_georeference,
+)
 from hsifeat.scenes.array_metadata import add_array_values
 from hsifeat.scenes.axes import order_axes, parse_axes
 from hsifeat.scenes.nodata import NoData, add_values
@@ -40,7 +46,7 @@ _ALPHAEARTH_NODATA = -128.0
 
 
 def open_feature_maps(
-    features: Mapping[str, FeatureSource] | Sequence[str | Path] | str | Path, scene: PixelGrid, config: ImportConfig
+    features: Mapping[str, FeatureSource] | Sequence[str | Path] | str | Path, scene: Scene, config: ImportConfig
 ) -> list[FeatureMap]:
     """Open features on their own grids.
 
@@ -48,7 +54,7 @@ def open_feature_maps(
     ----------
     features : mapping of str to file or array, sequence of str or Path, str or Path
         Files or arrays, see `hsifeat.import_planes`.
-    scene : PixelGrid
+    scene : Scene
         Scene that the features belong to.
     config : ImportConfig
         Options of the import.
@@ -72,17 +78,30 @@ def open_feature_maps(
         )
     grid = None if config.grid is None else _read_grid(config.grid)
     maps = [one for name, source in sources for one in _open_source(name, source, scene, grid, config)]
-    if scene.georeference is None:
-        maps = [one if one.georeference is None else _placed_by_shape(one) for one in maps]
+    maps = [_without_useless_georeference(one, scene) for one in maps]
     names = [str(one.plane) for one in maps]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise HsifeatError(f"several features have the name {twice[0]}: name them apart, as NAME=FILE")
     return sorted(maps, key=lambda one: one.plane)
 
 
-def _placed_by_shape(features: FeatureMap) -> FeatureMap:
-    note = f"{features.plane.layer}: placed by its shape, because the scene has no georeference; its own is not used"
-    return replace(features, notes=(*features.notes, note))
+def _without_useless_georeference(features: FeatureMap, scene: Scene) -> FeatureMap:
+    """Remove the georeference of features, with a note, if they can be placed by their shape only.
+
+    This is so if the scene has no georeference. It is also so for a file with a CRS if the scene is made from an array with
+    coordinates, but without a CRS, and these coordinates are not those of the file.
+    """
+    if features.georeference is None:
+        return features
+    reason = "the scene has no georeference"
+    if scene.georeference is not None:
+        unknown = scene.georeference.crs is None and has_coordinates(scene.cube)
+        is_file = features.georeference.crs is not None and not has_coordinates(features.array)
+        if not unknown or not is_file or fits_grid(features, scene):
+            return features
+        reason = "the coordinates of the scene have no CRS and are not those of the file"
+    note = f"{features.plane.layer}: placed by its shape, because {reason}; its own is not used"
+    return replace(features, georeference=None, notes=(*features.notes, note))
 
 
 def _named_sources(
@@ -104,7 +123,7 @@ def _named_sources(
 def _open_source(
     name: str | None,
     source: FeatureSource,
-    scene: PixelGrid,
+    scene: Scene,
     grid: Raster | None,
     config: ImportConfig,
 ) -> list[FeatureMap]:
@@ -121,6 +140,8 @@ def _open_source(
             if scene.georeference is None
             else coordinate_georeference(array, scene.georeference, str(name))
         )
+        if scene.georeference is None and georeference is None:
+            check_pixel_numbers(array, scene.cube, str(name), scene.name)
         values = add_array_values(Raster(array), str(name))
         opened = FeatureMap(
             _plane_id(name or ""),

@@ -109,6 +109,12 @@ def _find_alignment(features: FeatureMap, scene: PixelGrid) -> _Alignment | None
     return _Alignment(int(first[1]), int(first[0]), stride, factor)
 
 
+def fits_grid(features: FeatureMap, scene: PixelGrid) -> bool:
+    """Return whether the grids of features and of a scene are aligned, possibly with rows or columns in reverse order."""
+    source = features.georeference
+    return source is not None and (_find_alignment(features, scene) is not None or _is_turned(features, source, scene))
+
+
 def _is_turned(features: FeatureMap, source: Georeference, scene: PixelGrid) -> bool:
     """Return whether the grid of the features is aligned with the scene if its rows, its columns or both are in reverse order."""
     rows, cols = source.flip(features.shape, 0), source.flip(features.shape, 1)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.georeference import Georeference, is_wkt
 from hsifeat.scenes.readers.cf_georeference import count_pixels, read_cf_georeference
+from hsifeat.scenes.readers.coordinate_units import parse_unit
 from hsifeat.scenes.readers.raster import FileVariable
 from hsifeat.scenes.readers.scopes import find_reference
 from hsifeat.scenes.readers.spectrum import parse_numbers
+from hsifeat.types import Cube
 
 ARRAY_KEY = " array"
 """Key of an array among its coordinates; no coordinate has this name."""
 
 # Names of coordinates that give the place of each pixel, if they have the dimensions of rows and columns.
 _PLACES = frozenset({"x", "y", "xc", "yc", "lon", "lat", "longitude", "latitude"})
+# Whole numbers and halves from here on are too large for numbers of pixels.
+_MAX_PIXELS = 100_000
 
 
 def coordinate_variables(array: Any) -> dict[str, FileVariable]:
@@ -45,12 +51,15 @@ class _Position:
         nothing.
     has_coordinates : bool
         Whether the array has coordinates of rows and columns other than the indices 0, 1, 2 and so on.
+    numbers_pixels : bool
+        Whether the georeference may consist of numbers of pixels instead of map coordinates.
     """
 
     georeference: Georeference | None = None
     notes: tuple[str, ...] = ()
     problem: str = ""
     has_coordinates: bool = False
+    numbers_pixels: bool = False
 
 
 def coordinate_georeference(
@@ -99,7 +108,9 @@ def coordinate_georeference(
 def own_georeference(array: Any, name: str) -> tuple[Georeference | None, tuple[str, ...]]:
     """Read the georeference of an array, without that of a scene.
 
-    Coordinates that ascend by 1 without a CRS are numbers of pixels, not positions.
+    Whole numbers and halves below 100,000 may be numbers of pixels, such as those of a crop, of every second pixel, or of means
+    of pixels. They are no positions unless the array states a CRS, a ``GeoTransform`` with pixels of another size than 1, or a
+    unit or ``standard_name`` of map coordinates.
 
     Parameters
     ----------
@@ -120,10 +131,8 @@ def own_georeference(array: Any, name: str) -> tuple[Georeference | None, tuple[
     if position.problem:
         unknown = "the array has no georeference" if georeference is None else "its CRS is unknown"
         notes += (f"{name}: {position.problem}, so {unknown}",)
-    elif georeference is not None and georeference.crs is None:
-        a, b, _, d, e, _ = georeference.transform
-        if (a, b, d, e) == (1, 0, 0, 1):
-            return None, ()
+    elif position.numbers_pixels:
+        return None, ()
     return georeference, notes
 
 
@@ -197,14 +206,90 @@ def _read_position(array: Any, name: str) -> _Position:
         crs = _crs_wkt(array.attrs["crs"])
         georeference = replace(georeference, crs=crs)
         problem = "" if crs else f"the attribute crs of the array describes no CRS: {array.attrs['crs']!r:.60}"
-    return _Position(georeference, notes, problem, has_coordinates)
+    numbers_pixels = georeference.crs is None and _may_number_pixels([variables.get(dim) for dim in spatial], transform)
+    return _Position(georeference, notes, problem, has_coordinates, numbers_pixels)
+
+
+def _may_number_pixels(axes: Iterable[FileVariable | None], transform: Any) -> bool:
+    """Return whether coordinates of rows and columns without a CRS may be numbers of pixels.
+
+    `transform` is the attribute ``GeoTransform`` of the array, or None.
+    """
+    stated = _numbers_of(transform)
+    if len(stated) == 6 and (stated[1], stated[2], stated[4], abs(stated[5])) != (1, 0, 0, 1):
+        return False
+    known = [axis for axis in axes if axis is not None]
+    if any("standard_name" in axis.attrs or parse_unit(axis.unit) is not None for axis in known):
+        return False
+    halves = np.array([2 * value for axis in known for value in axis.values()])
+    return bool(np.all(halves == np.round(halves)) and np.all(np.abs(halves) < 2 * _MAX_PIXELS))
+
+
+def check_pixel_numbers(array: Any, cube: Cube, name: str, scene_name: str) -> None:
+    """Raise `SceneError` if the coordinates of features contradict those of a scene, where both are numbers of pixels.
+
+    Coordinates that ascend by 1 from 0, 0.5 or 1 only say in which direction the cells are counted.
+
+    Parameters
+    ----------
+    array : array-like of shape (rows, cols, channels)
+        The features.
+    cube : array-like of shape (rows, cols, bands)
+        Cube of the scene.
+    name, scene_name : str
+        Names of the features and of the scene, for messages.
+    """
+    for axis in (0, 1):
+        found, wanted = (_axis_numbers(one, axis) for one in (array, _whole_cube(cube)))
+        if found is None or wanted is None:
+            continue
+        step, wanted_step = ((one[-1] - one[0]) / (len(one) - 1) for one in (found, wanted))
+        counted = step == 1 and found[0] in {0, 0.5, 1}
+        cell = max(abs(step), abs(wanted_step))
+        first = abs((found[0] - step / 2) - (wanted[0] - wanted_step / 2))
+        last = abs((found[-1] + step / 2) - (wanted[-1] + wanted_step / 2))
+        if step * wanted_step > 0 and (counted or (first <= cell / 2 and last < cell)):
+            continue
+        dim = str(array.dims[axis])
+        raise SceneError(
+            f"{name}: its coordinates {dim} run from {found[0]:g} to {found[-1]:g}, but those of {scene_name} from {wanted[0]:g} to "
+            f"{wanted[-1]:g}: sort them, as in array.sortby({dim!r}), take the same part of both arrays, or give array.values if "
+            "the features are on the pixels of the scene"
+        )
+
+
+def has_coordinates(cube: Cube) -> bool:
+    """Return whether a cube, or the cube whose bands it has, has coordinates of rows and columns."""
+    return all(_axis_numbers(_whole_cube(cube), axis) is not None for axis in (0, 1))
+
+
+def _whole_cube(cube: Cube) -> Cube:
+    """Return the cube from which bands were selected; the cube itself if none were."""
+    while isinstance(cube, BandSubset):
+        cube = cube.source
+    return cube
+
+
+def _axis_numbers(array: Any, axis: int) -> NDArray[np.float64] | None:
+    """Return the coordinates of rows (axis 0) or columns (axis 1); None unless they are two finite numbers or more."""
+    dims = getattr(array, "dims", ())
+    coordinate = (
+        coordinate_variables(array).get(str(dims[axis])) if isinstance(dims, tuple) and len(dims) == 3 else None
+    )
+    values = np.array([] if coordinate is None else coordinate.values())
+    return values if len(values) > 1 and np.isfinite(values).all() else None
+
+
+def _numbers_of(transform: Any) -> NDArray[np.float64]:
+    """Return the numbers of an attribute ``GeoTransform``, which may be a text; none if there is no such attribute."""
+    return parse_numbers(
+        transform.split() if isinstance(transform, str) else np.ravel([] if transform is None else transform)
+    )
 
 
 def _is_rotated(transform: Any) -> bool:
     """Return whether an attribute ``GeoTransform`` states a rotated grid."""
-    numbers = parse_numbers(
-        transform.split() if isinstance(transform, str) else np.ravel([] if transform is None else transform)
-    )
+    numbers = _numbers_of(transform)
     return len(numbers) == 6 and bool(numbers[2] or numbers[4])
 
 

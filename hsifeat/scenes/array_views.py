@@ -127,14 +127,14 @@ class BandSubset(ArrayView):
 
     def __init__(self, source: Cube, bands: Sequence[int]) -> None:
         super().__init__((*source.shape[:2], len(bands)), source.dtype)
-        self._source, self._bands = source, np.asarray(bands, np.intp)
+        self.source, self._bands = source, np.asarray(bands, np.intp)
 
     def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
         rows, cols, bands = as_slices(parts)
         selection = self._bands[bands]
         if isinstance(bands, int):
-            return plain_values(self._source[rows, cols, int(selection)])
-        return plain_values(self._source[rows, cols, :])[..., selection]
+            return plain_values(self.source[rows, cols, int(selection)])
+        return plain_values(self.source[rows, cols, :])[..., selection]
 
 
 class SplitAxisView(ArrayView):

@@ -189,3 +189,61 @@ def test_pixels_of_a_rotated_grid_that_are_not_evenly_spaced_are_refused(rotated
     located, dataset = rotated
     with pytest.raises(SceneError, match=r"e: the coordinates y_s1 and x_s1 .* evenly spaced"):
         hsifeat.import_planes(located, {"e": dataset.t0_e[[0, 1, 5]]}, out=tmp_path / "e.zarr")
+
+
+def numbered(values, first=0.0):
+    rows, cols = (first + np.arange(size) for size in values.shape[:2])
+    return xr.DataArray(values, {"y": rows, "x": cols}, ("y", "x", "band"))
+
+
+def test_numbers_of_pixels_must_not_contradict_those_of_the_scene(scene, encoder, tmp_path):
+    cube, features = numbered(scene.cube), numbered(encoder)
+    whole = hsifeat.Scene("whole", cube)
+
+    def imported(located, array, name):
+        store = hsifeat.import_planes(located, {"e": array}, out=tmp_path / f"{name}.zarr")
+        return values_of(store)["t0/e"], hsifeat.open_features(store).valid
+
+    for number, wrong in enumerate((features[::-1], features[:, ::-1], features.assign_coords(y=features.y + 3))):
+        for located in (whole, whole.with_bands([0, 2])):
+            with pytest.raises(
+                SceneError, match=r"e: its coordinates [yx] run from .* sort them.*or give array.values"
+            ):
+                imported(located, wrong, f"wrong-{number}")
+    upwards = hsifeat.Scene("upwards", cube[::-1])
+    with pytest.raises(SceneError, match="e: its coordinates y run from 0 to 74, but those of upwards from 74 to 0"):
+        imported(upwards, features, "upwards")
+    part = hsifeat.Scene("part", cube[10:50, 5:])
+    right = {
+        "flipped": (upwards, features[::-1], encoder[::-1]),
+        "part": (part, features[10:50, 5:], encoder[10:50, 5:]),
+        "counted anew": (part, numbered(encoder[10:50, 5:], 1), encoder[10:50, 5:]),
+        "centres": (whole, numbered(encoder, 0.5), encoder),
+        "means": (part, features[10:50, 5:].coarsen(y=2, x=2).mean(), None),
+    }
+    for name, (located, array, expected) in right.items():
+        found, valid = imported(located, array, name)
+        if expected is None:
+            np.testing.assert_allclose(found, encoder[10:50, 5:].reshape(20, 2, 24, 2, 6).mean((1, 3)), atol=1e-5)
+        else:
+            np.testing.assert_array_equal(found[valid], expected[valid])
+
+
+def write_raster(path, values, place):
+    with rasterio.open(
+        path, "w", driver="GTiff", height=75, width=53, count=6, dtype="float32", crs="EPSG:32632", transform=place
+    ) as file:
+        file.write(values.transpose(2, 0, 1))
+    return path
+
+
+@pytest.mark.parametrize("east", [None, 500_000.0, 500_003.0], ids=["numbers of pixels", "same grid", "another grid"])
+def test_a_geotiff_is_placed_on_a_scene_of_coordinates_without_a_crs(east, scene, encoder, tmp_path):
+    cube = numbered(scene.cube) if east is None else with_coordinates(scene.cube)
+    if east is None:
+        cube = cube.assign_coords(y=2 * cube.y, x=2 * cube.x)
+    file, heard = write_raster(tmp_path / "e.tif", encoder, WHERE @ Affine.translation(((east or 0) - 5e5) / 10, 0)), []
+    located = hsifeat.Scene("located", cube).with_bands([1, 2])
+    store = hsifeat.import_planes(located, file, out=tmp_path / "e.zarr", listen=heard.append)
+    np.testing.assert_array_equal(values_of(store)["t0/e"][located.valid], encoder[located.valid])
+    assert ("e: placed by its shape, because the" in str(heard)) == (east != 500_000)

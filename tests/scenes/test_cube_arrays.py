@@ -178,6 +178,22 @@ def test_numbers_of_pixels_and_unusable_coordinates_are_no_georeference():
     for first in (0, 1, 17):
         numbers = array.assign_coords(y=np.arange(4) + first, x=np.arange(5) + first)
         assert Scene("x", numbers).georeference is None and Scene("x", numbers).notes == ()
+    full = xarray.DataArray(np.ones((40, 44, 3)), {"y": np.arange(40), "x": np.arange(44)}, ("y", "x", "band"))
+    identity = xarray.Variable((), 0, {"GeoTransform": "0.0 1.0 0.0 0.0 0.0 1.0"})  # as rioxarray opens a PNG file
+    unplaced = full.assign_coords(y=full.y + 0.5, x=full.x + 0.5, spatial_ref=identity)
+    for numbers in (full[::2, ::2], full.coarsen(y=4, x=2).mean(), full[::-1, 5:], unplaced[::2], unplaced[::-3]):
+        assert Scene("x", numbers).georeference is None and Scene("x", numbers).notes == ()
+    placed = unplaced.assign_coords(
+        spatial_ref=xarray.Variable((), 0, {"GeoTransform": "0 2 0 0 0 2"}), x=full.x * 2 + 1
+    )
+    for known in (
+        full.assign_coords(x=full.x + 500_000),
+        full.assign_coords(y=full.y + 0.3),
+        full.assign_coords(x=full.x.assign_attrs(units="m")),
+        full.assign_coords(y=full.y.assign_attrs(standard_name="latitude")),
+        placed.assign_coords(y=full.y * 2 + 1),
+    ):
+        assert Scene("x", known[::2]).georeference is not None
     places = {name: (("y", "x"), np.ones((4, 5))) for name in ("lat", "lon")}
     for reason, wrong in {
         "coordinates y and x .* evenly spaced": array.assign_coords(y=[0, 1, 2, 7]),
