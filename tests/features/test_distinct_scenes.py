@@ -115,21 +115,27 @@ def halves(cube):
     return scene_of(cube, mask=left), scene_of(cube, mask=~left)
 
 
+def of_two_dtypes(cube, nm=NM):
+    return scene_of(cube), scene_of(cube.astype(np.float64), nm=nm)
+
+
 @pytest.mark.parametrize(
     "two",
     [
-        lambda cube: (scene_of(np.zeros_like(cube)), scene_of(np.zeros_like(cube, np.float64))),
+        lambda cube: of_two_dtypes(np.ones_like(cube)),
+        lambda cube: of_two_dtypes(np.where(cube[..., :1] > 0.5, 1, cube[0, 0])),
         halves,
         lambda cube: (scene_of(cube), scene_of(cube * 2)),
         lambda cube: (scene_of(cube), scene_of(cube.swapaxes(0, 1))),
         lambda cube: (scene_of(cube), scene_of(cube[..., ::-1])),
-        lambda cube: (scene_of(cube), scene_of(cube, nm=NM + 3000)),
+        lambda cube: of_two_dtypes(cube, NM + 3000),
     ],
-    ids=["constant", "halves", "other values", "other shape", "other bands", "other wavelengths"],
+    ids=["one spectrum", "two spectra", "halves", "other values", "other shape", "other bands", "other wavelengths"],
 )
 def test_scenes_without_common_spectra_stay_distinct(cube, two):
     one, other = two(cube)
-    check_distinct(groups_of(one, other) if one.digest != other.digest else groups_of(one))
+    assert one.digest != other.digest and (one.valid.all() or (one.valid != other.valid).all())
+    check_distinct(groups_of(one, other))
 
 
 def test_few_common_pixels_are_found_in_a_large_scene():
