@@ -13,7 +13,7 @@ from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.scenes.array_coordinates import ARRAY_KEY, coordinate_variables, own_georeference
 from hsifeat.scenes.band_ranges import format_bands
-from hsifeat.scenes.nodata import add_values, parse_nodata
+from hsifeat.scenes.nodata import by_band, combine_bands, parse_nodata
 from hsifeat.scenes.readers.raster import FileVariable, Raster
 from hsifeat.scenes.readers.spectrum import parse_numbers
 from hsifeat.scenes.readers.variable_attributes import nodata_values, range_notes, read_scale, read_spectrum
@@ -24,17 +24,11 @@ ROUNDING_NM = 0.5
 
 # Attributes of packed values, and the numbers that change no value.
 _PACKING = {"scale_factor": 1.0, "scale": 1.0, "add_offset": 0.0, "offset": 0.0}
-# Further names of no-data values that rioxarray reads.
-_RIOXARRAY_NODATA = ("fill_value", "nodatavals")
 _OPPOSITE_SIGN = {"true": "i", "false": "u"}
 
 
 def add_array_values(given: Raster, name: str) -> Raster:
     """Add the no-data values and the reflectance scale that an array declares, as a variable of a NetCDF file does.
-
-    No-data values are attributes such as ``_FillValue``, ``missing_value`` and ``nodata``. xarray moves ``_FillValue`` and
-    ``missing_value`` to `encoding` if it sets missing values to NaN. There they count as well, unless `encoding` also has a
-    scale or an offset: then they are packed values, which the array no longer has.
 
     Parameters
     ----------
@@ -52,6 +46,38 @@ def add_array_values(given: Raster, name: str) -> Raster:
     Raises
     ------
     SceneError
+        See `add_array_nodata`.
+    """
+    variable = _as_variable(given.array)
+    if variable is None:
+        return given
+    scale, notes = _read_scale(variable, name) if given.scale == 1 else (given.scale, ())
+    return add_array_nodata(replace(given, scale=scale, notes=_joined(given.notes, notes)), name)
+
+
+def add_array_nodata(given: Raster, name: str) -> Raster:
+    """Add the no-data values that an array declares, and a note on a range of valid values, which is not applied.
+
+    No-data values are attributes such as ``_FillValue``, ``missing_value`` and ``nodata``. The attribute ``nodatavals`` of
+    rioxarray has one value for each band. xarray moves ``_FillValue`` and ``missing_value`` to `encoding` if it sets missing
+    values to NaN. There they count as well, unless `encoding` also has a scale or an offset: then they are packed values,
+    which the array no longer has.
+
+    Parameters
+    ----------
+    given : Raster
+        Array of shape (rows, cols, bands) with the no-data values that a user gives, which are kept.
+    name : str
+        Name of the array, for messages.
+
+    Returns
+    -------
+    Raster
+        The array with `nodata` and notes; `given` itself if the array is not an `xarray.DataArray`.
+
+    Raises
+    ------
+    SceneError
         If the attribute ``_Unsigned`` states that signed integers mean unsigned integers, or the other way round.
     """
     variable = _as_variable(given.array)
@@ -62,15 +88,17 @@ def add_array_values(given: Raster, name: str) -> Raster:
             f"{name}: the attribute _Unsigned of the array states that its values of {given.array.dtype} have the other sign: open the "
             "file by its name, or with xarray and mask_and_scale=True"
         )
-    further = [value for key in _RIOXARRAY_NODATA for value in np.ravel(variable.attrs.get(key, []))]
-    nodata = parse_nodata([*nodata_values(variable), *further])
-    scale, scale_notes = _read_scale(variable, name) if given.scale == 1 else (given.scale, ())
-    return replace(
-        given,
-        nodata=add_values(given.nodata, nodata) if nodata else given.nodata,
-        scale=scale,
-        notes=_joined(given.notes, (*scale_notes, *range_notes(variable, name))),
-    )
+    bands = int(given.array.shape[2])
+    everywhere = (*nodata_values(variable), *np.ravel(variable.attrs.get("fill_value", [])))
+    of_bands = [[value] for value in np.ravel(variable.attrs.get("nodatavals", []))]
+    if len(of_bands) != bands:  # such as one value for all bands, or those of an array from which bands were taken
+        of_bands = [[value for values in of_bands for value in values]] * bands
+    declared = [parse_nodata((*everywhere, *values)) for values in of_bands]
+    nodata = given.nodata
+    if any(declared):
+        own = by_band(given.nodata, bands)
+        nodata = combine_bands([parse_nodata((*a, *b)) for a, b in zip(own, declared, strict=True)])
+    return replace(given, nodata=nodata, notes=_joined(given.notes, range_notes(variable, name)))
 
 
 def add_array_georeference(given: Raster, name: str) -> Raster:
@@ -194,5 +222,9 @@ def _agreed(
 
 
 def _joined(notes: tuple[str, ...], further: Iterable[str]) -> tuple[str, ...]:
-    """Return notes and further notes, none twice: a scene that is made from another one has the notes of its array already."""
-    return (*notes, *(note for note in further if note not in notes))
+    """Return notes and further notes, none twice.
+
+    A scene that is made from another one has the notes of its array already. They may start with the name of the other scene.
+    """
+    known = {note.partition(": ")[2] for note in notes}
+    return (*notes, *(note for note in further if note.partition(": ")[2] not in known))

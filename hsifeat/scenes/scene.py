@@ -14,7 +14,7 @@ from hsifeat.cube_digest import CubeDigest, changed_scene_error
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.scenes.array_coordinates import check_coordinates
-from hsifeat.scenes.array_metadata import add_array_georeference, add_array_spectrum, add_array_values
+from hsifeat.scenes.array_metadata import add_array_georeference, add_array_nodata, add_array_spectrum, add_array_values
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.band_matching import match_bands, matching_notes
 from hsifeat.scenes.band_ranges import check_bands, format_bands
@@ -170,8 +170,10 @@ class Scene(CubeShape):
             )
         grid = None if self.georeference is None else self.georeference.refine(self.companion_factor)
         check_coordinates(companion, grid, self.name, "companion image")
-        declared = add_array_values(Raster(companion, nodata=self.companion_nodata), f"{self.name}: companion image")
+        given = Raster(companion, nodata=self.companion_nodata, notes=self.notes)
+        declared = add_array_nodata(given, f"{self.name}: companion image")
         object.__setattr__(self, "companion_nodata", declared.nodata)
+        object.__setattr__(self, "notes", declared.notes)
 
     @property
     def companion_factor(self) -> int:

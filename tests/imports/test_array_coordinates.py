@@ -247,3 +247,12 @@ def test_a_geotiff_is_placed_on_a_scene_of_coordinates_without_a_crs(east, scene
     store = hsifeat.import_planes(located, file, out=tmp_path / "e.zarr", listen=heard.append)
     np.testing.assert_array_equal(values_of(store)["t0/e"][located.valid], encoder[located.valid])
     assert ("e: placed by its shape, because the" in str(heard)) == (east != 500_000)
+
+
+@pytest.mark.parametrize("stride", ["a", [], 0, -1, np.inf])
+def test_an_unreadable_stride_is_refused(stride, rotated, tmp_path):
+    located, dataset = rotated
+    plane = dataset.t0_e.assign_coords(y_s1=dataset.y_s1.assign_attrs(stride=stride))
+    with pytest.raises(SceneError, match="e: the coordinates y_s1 and x_s1 .*, so its place is unknown"):
+        hsifeat.import_planes(located, {"e": plane}, out=tmp_path / "e.zarr")
+    assert hsifeat.Scene("s", plane).georeference is None

@@ -108,11 +108,36 @@ def test_packed_values_are_read_as_xarray_decodes_them(packed, tmp_path):
 def test_decoded_values_are_read_once(packed, tmp_path):
     """The fill value in `encoding` is packed: 0 is data if only a packed 0 meant no data."""
     oracle = decoded(packed, "reflectance")
-    oracle.encoding["_FillValue"] = 0
-    values, valid, heard = plane_of(oracle.where(oracle.band > 0, 0), tmp_path / "d.zarr")
+    array = oracle.where(oracle.band > 0, 0)
+    array.encoding = {**oracle.encoding, "_FillValue": 0}
+    assert array.encoding["scale_factor"] == 1e-4
+    values, valid, heard = plane_of(array, tmp_path / "d.zarr")
     assert valid.sum() == 1020 and (values[..., 0][valid] == 0).all() and "scale" not in heard
-    scene = Scene("s", oracle)
+    scene = Scene("s", array, companion=array)
     assert scene.scale == 1 and scene.notes == () and scene.valid.sum() == 1020
+    assert scene.nodata == scene.companion_nodata == ()
+
+
+def test_each_band_has_its_own_value_of_nodatavals(tmp_path):
+    """A value that only another band declares is data."""
+    values = RNG.integers(1, 200, SHAPE).astype(np.uint8)
+    values[2, 2], values[4, 4] = (0, 255, 7, 9), (255, 0, 0, 7)
+    array = xr.DataArray(values, dims=("y", "x", "band"), attrs={"nodatavals": (0.0, 255.0, 7.0, 9.0)})
+    scene = Scene("s", array, companion=array, nodata=3)
+    assert scene.nodata == ((0.0, 3.0), (3.0, 255.0), (3.0, 7.0), (3.0, 9.0))
+    assert scene.companion_nodata == ((0.0,), (255.0,), (7.0,), (9.0,))
+    assert not scene.valid[2, 2] and scene.valid[4, 4] and replace(scene, name="t").nodata == scene.nodata
+    valid = plane_of(array, tmp_path / "e.zarr")[1]
+    assert not valid[2, 2] and valid[4, 4]
+    assert Scene("s", array[..., :2]).nodata == (0.0, 7.0, 9.0, 255.0)
+
+
+def test_notes_on_arrays_occur_once():
+    array = xr.DataArray(np.ones(SHAPE, np.float32), dims=("y", "x", "band"), attrs={"valid_min": 0, "scale_factor": 2})
+    scene = Scene("s", array, companion=array, nodata=-1)
+    ranges = [note.partition("its valid_min")[0] for note in scene.notes if "valid_min 0 is not applied" in note]
+    assert ranges == ["s: ", "s: companion image: "] and len(scene.notes) == 3
+    assert replace(scene, name="t").notes == scene.notes
 
 
 def test_scales_that_are_not_applied_are_noted(packed, tmp_path):

@@ -162,11 +162,14 @@ def _part_of_grid(grid: Transform, y: FileVariable | None, x: FileVariable | Non
     """Return the transform of a part of a grid from the positions of its cells, and an empty text.
 
     `grid` is the transform of the whole grid. `y` and `x` are the centres of the cells in pixels of the scene, where the first
-    pixel is 0. If they are not evenly spaced, return None and the reason.
+    pixel is 0. If they are not evenly spaced, or their attribute ``stride`` is no positive number, return None and the reason.
     """
     steps = []
     for axis in filter(None, (x, y)):
-        values, stride = np.array(axis.values()), float(np.ravel(axis.attrs["stride"])[0])
+        values, strides = np.array(axis.values()), parse_numbers(np.ravel(axis.attrs["stride"]))
+        if len(strides) != 1 or not 0 < strides[0] < np.inf or not len(values):
+            return None, f"the attribute stride of its coordinates is no positive number: {axis.attrs['stride']!r:.40}"
+        stride = float(strides[0])
         step = (values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else stride
         if step == 0 or not np.allclose(np.diff(values), step):
             return None, "its coordinates are not evenly spaced"
