@@ -205,7 +205,9 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
         raise HeadError(
             "true and predicted classes have masked values, which would be scored like all others: leave out these pixels in both arrays"
         )
-    if np.issubdtype(np.asarray(truth).dtype, np.number) and (unlabelled := np.count_nonzero(np.equal(truth, 0))):
+    # Texts can't be compared with 0. An array of objects may have numbers.
+    has_numbers = np.asarray(truth).dtype.kind in "iufO"
+    if has_numbers and (unlabelled := np.count_nonzero(np.equal(truth, 0))):
         raise HeadError(
             f"{unlabelled} of {format_count(len(truth), 'pixel')} have the true class 0, which stands for unlabelled: leave out these pixels in "
             "both arrays, as in score_predictions(truth[truth > 0], predicted[truth > 0]), or number the classes from 1"

@@ -98,11 +98,11 @@ def extract(
         Padding of the scene beyond its edge, by reflection or by zeros. [default: ``"reflect"``]
     origin : tuple of 2 ints, optional
         Row and column of the upper left corner of the first tile. [default: one halo above and left of the scene]
-    pixels : str, Labels, tuple of two arrays, (n, 2) integer array or DataFrame, optional
+    pixels : str, Labels, tuple of two arrays, (n, 2) integer array, DataFrame or Arrow table, optional
         Pixels at which to extract features, instead of the whole scene. The model processes a window of side `tile`
         around each pixel. The store gets the features at the pixel, and their mean over the window. A label map, or the
         name of a label map in the scene, selects all pixels that the map labels. Arrays give rows and columns. In a
-        DataFrame, these are the columns row and col.
+        table, these are the columns row and col.
     noise : str, optional
         Noise policy: ``"field"`` (one noise field over the scene), ``"shared"`` (the same noise for all tiles), ``"none"``
         or ``"inversion:N"`` (N steps of DDIM inversion). [default: ``"field"``]

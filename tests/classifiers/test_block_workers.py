@@ -61,6 +61,15 @@ def test_a_model_that_workers_can_not_open_is_refused(features, model_folder, tm
         predict_map(features, other, executor=hidden)
 
 
+def test_a_model_is_found_after_a_change_of_the_working_directory(features, model_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(model_folder.parent)
+    model = load_model(model_folder.name)
+    monkeypatch.chdir(tmp_path)
+    assert model.folder == model_folder
+    here = predict_map(features, model, executor=InThisProcess())
+    np.testing.assert_array_equal(here, predict_map(features, model))
+
+
 def test_a_model_whose_head_was_fitted_again_is_refused(features, model_folder, tmp_path):
     """The workers predicted with the head in the folder, so the map was that of the former head."""
     model = load_model(model_folder)

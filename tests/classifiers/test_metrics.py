@@ -59,9 +59,10 @@ def test_masked_classes_are_refused(masked):
         score_predictions(*pair)
 
 
-def test_unlabelled_pixels_are_refused_as_true_classes():
+@pytest.mark.parametrize("dtype", [int, float, object])
+def test_unlabelled_pixels_are_refused_as_true_classes(dtype):
     """The 0 of a whole label map was scored as a class."""
-    truth, predicted = np.array([0, 1, 0, 2]), np.array([1, 1, 2, 1])
+    truth, predicted = np.array([0, 1, 0, 2], dtype), np.array([1, 1, 2, 1])
     with pytest.raises(HeadError, match=r"^2 of 4 pixels have the true class 0, which stands for unlabelled"):
         score_predictions(truth, predicted)
     assert score_predictions(truth[truth > 0], predicted[truth > 0]).oa == 0.5

@@ -40,9 +40,9 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
 
     Parameters
     ----------
-    pixels : str, Labels, tuple of two arrays, (n, 2) integer array, or DataFrame
+    pixels : str, Labels, tuple of two arrays, (n, 2) integer array, DataFrame, or Arrow table
         A label map, or the name of a label map of the scene, selects all valid pixels that the map labels. Arrays give rows
-        and columns. In a DataFrame, these are the columns row and col.
+        and columns. In a table, these are the columns row and col.
     scene : Scene
         The scene.
 
@@ -55,7 +55,7 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
     ------
     HsifeatError
         If the label map does not exist, or selects no pixel. If `pixels` is empty or not an array of integers. If a
-        DataFrame lacks the column row or col. If one of the pixels is not valid or lies outside the scene.
+        table lacks the column row or col. If one of the pixels is not valid or lies outside the scene.
 
     Examples
     --------
@@ -93,13 +93,14 @@ def _label_map(name: str, scene: Scene) -> Labels:
 
 
 def _columns(pixels: Any) -> Any:
-    """Return the columns row and col of a DataFrame as a tuple, or `pixels` if it is no DataFrame."""
-    names = getattr(pixels, "columns", None)
+    """Return the columns row and col of a DataFrame or an Arrow table as a tuple, or `pixels` if it is no table."""
+    # The attribute `columns` of an Arrow table has the values of the columns.
+    names = getattr(pixels, "column_names", getattr(pixels, "columns", None))
     if names is None:
         return pixels
     if any(list(names).count(name) != 1 for name in ("row", "col")):
         raise HsifeatError(
-            f"a DataFrame of pixels has the columns row and col; found {', '.join(map(str, names)) or 'none'}: rename them, or give (rows, cols)"
+            f"a table of pixels has the columns row and col; found {', '.join(map(str, names)) or 'none'}: rename them, or give (rows, cols)"
         )
     return pixels["row"], pixels["col"]
 

@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ def test_order_repetition_and_form_do_not_matter(pixels):
     # The columns of a DataFrame were read by position.
     table = pd.DataFrame({"class": 1, "col": cols, "row": rows})
     arrays = ((rows, cols), np.array(pixels), [list(pixel) for pixel in pixels], (np.array(rows), list(cols)))
-    for form in (*arrays, table, table[["col", "row"]]):
+    for form in (*arrays, table, table[["col", "row"]], pa.Table.from_pandas(table)):
         pixel_list = list_pixels(form, SCENE)
         np.testing.assert_array_equal(np.column_stack([pixel_list.rows, pixel_list.cols]), expected)
         digest = hashlib.sha256(expected.T.astype("<i8").tobytes()).hexdigest()
@@ -55,8 +56,9 @@ def test_labelled_pixels_without_data_are_left_out(labels):
         (np.array([["a", "b"]]), "found <U1 of shape"),
         (
             pd.DataFrame({"x": [1], "y": [2]}),
-            "a DataFrame of pixels has the columns row and col; found x, y: rename them",
+            "a table of pixels has the columns row and col; found x, y: rename them",
         ),
+        (pa.table({"x": [1], "y": [2]}), "row and col; found x, y: rename them"),
         (pd.DataFrame({"row": [1.5], "col": [2]}), "found float64 of shape"),
         (np.ma.masked_equal([[1, 2], [3, 4]], 3), "found masked pixels"),
         (([1, 2], np.ma.masked_equal([3, 4], 4)), "found masked pixels"),
