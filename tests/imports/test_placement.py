@@ -278,6 +278,20 @@ def test_cells_on_the_grid_of_the_scene_are_copied_or_averaged_at_both_ends_of_a
     np.testing.assert_allclose(whole(one), expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("block_cells", [8, 1], ids=["pixels", "parts of pixels"])
+@pytest.mark.parametrize(("scene_west", "west"), [(0, -180), (-180, 0)])
+def test_smaller_cells_of_a_world_map_are_averaged_in_all_blocks(scene_west, west, block_cells, monkeypatch):
+    """Half of the blocks lie beyond the end of the file. A pixel has 2 x 2 cells."""
+    monkeypatch.setattr(placed_features, "BLOCK_CELLS", block_cells)
+    monkeypatch.setattr(placed_features, "_PART_VALUES", block_cells)
+    values = smooth(4, 180, 2)
+    scene = blank_scene(2, 90, Affine(4, 0, scene_west, 0, -4, 4), DEGREES)
+    one = placed(values, Affine(2, 0, west, 0, -2, 4), DEGREES, scene)
+    assert one.rule == "averaged over 2 x 2 cells"
+    expected = np.roll(values, 90, axis=1).reshape(2, 2, 90, 2, 2).mean(axis=(1, 3))
+    np.testing.assert_allclose(whole(one), expected, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize(("scene_west", "west"), [(-0.35, 0), (359.65, 0), (-0.35, 360), (-180.35, -180), (0.35, 0)])
 @pytest.mark.parametrize("crs", [DEGREES, "EPSG:4258"])
 def test_cells_of_which_no_whole_number_makes_a_turn_are_found_at_both_ends_of_a_file(scene_west, west, crs):
