@@ -175,19 +175,14 @@ def _read_position(array: Any, name: str) -> _Position:
     variables[ARRAY_KEY] = FileVariable(tuple(map(str, dims)), array, attrs)
     key = find_reference(str(attrs.get("grid_mapping", "spatial_ref")), ARRAY_KEY, variables)
     transform = None if key is None else variables[key].attrs.get("GeoTransform")
-    in_pixels = all(count_pixels(variables.get(dim)) for dim in spatial)
-    if in_pixels and transform is None:
-        variables |= {dim: replace(variables[dim], attrs={}) for dim in spatial}
-    indices = all(np.array_equal(coords[dim], np.arange(len(coords[dim]))) for dim in dims[:2] if dim in coords)
-    if indices and not (in_pixels and transform is not None):
-        variables = {key: one for key, one in variables.items() if key not in spatial}
-    has_coordinates = {y, x} <= set(variables)
+    variables = _with_counting_coordinates(variables, spatial, transform)
+    has_coordinates = set(spatial) <= set(variables)
     if key is not None and has_coordinates and min(array.shape[:2]) > 1 and not _is_rotated(transform):
         # A slice keeps the GeoTransform of the whole array.
-        stated = {name: value for name, value in variables[key].attrs.items() if name != "GeoTransform"}
+        stated = {label: value for label, value in variables[key].attrs.items() if label != "GeoTransform"}
         variables[key] = replace(variables[key], attrs=stated)
     elif not has_coordinates and transform is None:
-        two = [key for key, one in variables.items() if key.lower() in _PLACES and set(one.dims) == {y, x}]
+        two = [label for label, one in variables.items() if label.lower() in _PLACES and set(one.dims) == {y, x}]
         return _Position(problem=f"the coordinates {' and '.join(two)} of the array have two dimensions" if two else "")
     georeference, notes = read_cf_georeference(ARRAY_KEY, [str(dim) for dim in dims], variables, name)
     if georeference is None:
@@ -208,6 +203,24 @@ def _read_position(array: Any, name: str) -> _Position:
         problem = "" if crs else f"the attribute crs of the array describes no CRS: {array.attrs['crs']!r:.60}"
     numbers_pixels = georeference.crs is None and _may_number_pixels([variables.get(dim) for dim in spatial], transform)
     return _Position(georeference, notes, problem, has_coordinates, numbers_pixels)
+
+
+def _with_counting_coordinates(
+    variables: dict[str, FileVariable], spatial: tuple[str, str], transform: Any
+) -> dict[str, FileVariable]:
+    """Return variables without the coordinates of rows and columns that say nothing on the place of an array.
+
+    `spatial` are the dimensions of rows and columns, and `transform` is the attribute ``GeoTransform``, or None. Coordinates in
+    pixels of a scene count with a transform. Without one, they are numbers like others. The indices 0, 1, 2 and so on don't
+    count.
+    """
+    in_pixels = all(count_pixels(variables.get(dim)) for dim in spatial)
+    if in_pixels and transform is not None:
+        return variables
+    known = {dim: variables[dim] for dim in spatial if dim in variables}
+    if all(np.array_equal(np.asarray(one.array), np.arange(one.array.shape[0])) for one in known.values()):
+        return {label: one for label, one in variables.items() if label not in known}
+    return variables | {dim: replace(one, attrs={}) for dim, one in known.items()} if in_pixels else variables
 
 
 def _may_number_pixels(axes: Iterable[FileVariable | None], transform: Any) -> bool:
