@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.imports.quantisation import Dequantiser, check_quantised
+from hsifeat.imports.unpacking import Unpacking
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.longitudes import columns_per_turn
 from hsifeat.scenes.nodata import NoData, by_band, is_nodata
@@ -33,8 +34,8 @@ class FeatureMap:
         CRS and transform of the grid of the file; None if unknown.
     dequantiser : Dequantiser, optional
         Restores quantised values. [default: values are used as stored]
-    scale : float
-        Divisor of the values, applied after dequantisation.
+    unpacking : Unpacking, optional
+        Applies the declared scale factors and offsets. None if there is a `dequantiser`. [default: none are declared]
     notes : tuple of str
         Assumptions that were made when the file was opened, as messages.
     """
@@ -45,7 +46,7 @@ class FeatureMap:
     nodata: NoData = ()
     georeference: Georeference | None = None
     dequantiser: Dequantiser | None = None
-    scale: float = 1.0
+    unpacking: Unpacking | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -101,9 +102,9 @@ class FeatureMap:
             missing |= np.ma.getmaskarray(part).any(axis=2)
         if self.dequantiser is not None:
             check_quantised(stored, ~missing, self.dequantiser.limits, self.plane.layer)
-        values = as_float32(stored) if self.dequantiser is None else self.dequantiser(stored, window)
-        if self.scale != 1:
-            values = values / np.float32(self.scale)
+            values = self.dequantiser(stored, window)
+        else:
+            values = as_float32(stored) if self.unpacking is None else self.unpacking(stored)
         missing |= ~np.isfinite(values).all(axis=2)
         return np.where(missing[..., np.newaxis], np.float32(np.nan), values)
 

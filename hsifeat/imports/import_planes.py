@@ -63,7 +63,8 @@ def import_planes(
         Raster whose CRS and transform are used for feature files without georeference.
     dequantise : str or Path, optional
         How to restore values that are stored as integers: ``"alphaearth"``, or a file with one factor per cell or per value.
-        [default: ``X_scales.npy`` beside an integer ``X.npy``, else None]
+        [default: ``X_scales.npy`` beside an integer ``X.npy``, which may be mapped with ``np.load(…, mmap_mode="r")``, else
+        None]
     feature_axes : str, optional
         Order of the axes of feature files whose format defines none, such as ``"bands,rows,cols"``. [default: the order that
         fits the scene]
@@ -92,6 +93,9 @@ def import_planes(
 
     Notes
     -----
+    Scale factors and offsets that a file or an `xarray.DataArray` declares are applied, unless its values are dequantised or an
+    array already has floating-point numbers. Notes say so.
+
     Cells that are squares of whole pixels are copied. If each pixel has k x k cells, the mean of these cells is stored.
     Features on any other grid or in another CRS are interpolated bilinearly, as by ``gdalwarp -r bilinear -et 0``.
 

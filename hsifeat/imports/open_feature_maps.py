@@ -18,6 +18,8 @@ from hsifeat.imports.exported_table import is_exported_table, read_exported_tabl
 from hsifeat.imports.feature_map import FeatureMap
 from hsifeat.imports.placement import fits_grid, fitting_strides
 from hsifeat.imports.quantisation import AlphaEarth, Dequantiser, scale_factors
+from hsifeat.imports.scales_beside import scales_beside
+from hsifeat.imports.unpacking import unpacking
 from hsifeat.scenes import Scene
 from hsifeat.scenes.array_coordinates import (
     check_pixel_numbers,
@@ -31,6 +33,7 @@ from hsifeat.scenes.nodata import NoData, add_values
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers import Raster, read_raster
 from hsifeat.scenes.readers.npy import read_array_header
+from hsifeat.scenes.readers.raster import Packing
 from hsifeat.scenes.readers.reading_errors import reading_errors
 from hsifeat.scenes.readers.source_paths import split_variable
 from hsifeat.scenes.scene_checks import check_dimensions, check_slices
@@ -149,10 +152,9 @@ def _open_source(
             array,
             values.nodata,
             georeference,
-            scale=values.scale,
             notes=(*notes, *values.notes),
         )
-        return [_with_options(opened, config, grid)]
+        return [_with_options(opened, config, grid, values.packing)]
     path, variable = split_variable(source)
     if is_exported_table(path):
         if name is not None:
@@ -172,14 +174,17 @@ def _open_source(
         array,
         raster.nodata,
         raster.georeference,
-        scale=raster.scale,
         notes=(*notes, *copy_notes),
     )
-    return [_with_options(opened, config, grid, path)]
+    return [_with_options(opened, config, grid, raster.packing, path)]
 
 
 def _with_options(
-    features: FeatureMap, config: ImportConfig, grid: Raster | None, path: Path | None = None
+    features: FeatureMap,
+    config: ImportConfig,
+    grid: Raster | None,
+    packing: Packing,
+    path: Path | None = None,
 ) -> FeatureMap:
     nodata: NoData = features.nodata
     if config.dequantise == "alphaearth":
@@ -191,12 +196,17 @@ def _with_options(
         _check_shape(features, grid, str(config.grid))
         georeference = grid.georeference
     dequantiser, notes = _dequantiser(features, config, path)
+    name = features.plane.layer if path is None else path.name
+    restore, note = unpacking(packing, np.dtype(features.array.dtype), features.channels, name)
+    if note and dequantiser is not None:
+        restore, note = None, f"{name}: its scale and offset are not applied, because its values are dequantised"
     return replace(
         features,
         nodata=nodata,
         georeference=georeference,
         dequantiser=dequantiser,
-        notes=(*features.notes, *notes),
+        unpacking=restore,
+        notes=(*features.notes, *notes, *filter(None, [note])),
     )
 
 
@@ -206,15 +216,11 @@ def _dequantiser(
     if config.dequantise == "alphaearth":
         return AlphaEarth(), ()
     file, notes = config.dequantise, tuple[str, ...]()
-    if (
-        file is None
-        and path is not None
-        and path.suffix.lower() == ".npy"
-        and np.dtype(features.array.dtype).kind in "iu"
-    ):
-        beside = path.with_name(f"{path.stem}_scales.npy")
-        if beside.is_file():
-            file, notes = str(beside), (f"{path.name}: multiplied by the factors of {beside.name}",)
+    if file is None and np.dtype(features.array.dtype).kind in "iu":
+        beside = scales_beside(path, features.array, features.plane.layer)
+        if beside is not None:
+            name = beside.name.removesuffix("_scales.npy") + ".npy"
+            file, notes = str(beside), (f"{name}: multiplied by the factors of {beside.name}",)
     if file is None:
         return None, ()
     factors: Any = _read_map(file).array

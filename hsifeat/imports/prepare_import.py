@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import lcm
 from typing import Any
@@ -71,7 +71,7 @@ def prepare_import(scene: Scene, maps: Iterable[FeatureMap], config: ImportConfi
         notes += (f"{missing} of {int(scene.valid.sum())} valid pixels have no features, and are invalid in the store",)
         scene = replace(scene, mask=covered)
     scene = replace(scene, notes=(*scene.notes, *notes))
-    dtype = config.dtype or _dtype(one.features for one in placed.values())
+    dtype = config.dtype or _dtype([one.features for one in placed.values()])
     planes = tuple(PlaneSpec(plane, one.stride, one.features.channels, dtype) for plane, one in placed.items())
     extractor = ImportExtractor(scene, placed, unit_px, _provenance(placed))
     window_px = None if config.window is None else config.window + max(one.spread_px for one in placed.values())
@@ -121,9 +121,11 @@ def _unit_px(strides: set[int]) -> int:
     return common * -(-UNIT_PX // common)
 
 
-def _dtype(maps: Iterable[FeatureMap]) -> StoredDtype:
+def _dtype(maps: Sequence[FeatureMap]) -> StoredDtype:
     dtypes = [np.dtype(one.array.dtype) for one in maps]
-    exact = all(dtype.itemsize == 1 or dtype == np.float16 for dtype in dtypes)
+    exact = all(dtype.itemsize == 1 or dtype == np.float16 for dtype in dtypes) and all(
+        one.unpacking is None for one in maps
+    )
     return "float16" if exact else "float32"
 
 

@@ -23,7 +23,7 @@ ROUNDING_NM = 0.5
 """Largest difference, in nm, between a wavelength and the coordinate of its band, such as 450 nm for 450.43 nm."""
 
 # Attributes of packed values, and the numbers that change no value.
-_PACKING = {"scale_factor": 1.0, "scale": 1.0, "add_offset": 0.0, "offset": 0.0}
+_PACKING = {"scale_factor": 1.0, "scale": 1.0, "scales": 1.0, "add_offset": 0.0, "offset": 0.0, "offsets": 0.0}
 _OPPOSITE_SIGN = {"true": "i", "false": "u"}
 
 
@@ -41,7 +41,7 @@ def add_array_values(given: Raster, name: str) -> Raster:
     Returns
     -------
     Raster
-        The array with `nodata`, `scale` and notes; `given` itself if the array is not an `xarray.DataArray`.
+        The array with `nodata`, `scale`, `packing` and notes; `given` itself if the array is not an `xarray.DataArray`.
 
     Raises
     ------
@@ -51,8 +51,11 @@ def add_array_values(given: Raster, name: str) -> Raster:
     variable = _as_variable(given.array)
     if variable is None:
         return given
-    scale, notes = _read_scale(variable, name) if given.scale == 1 else (given.scale, ())
-    return add_array_nodata(replace(given, scale=scale, notes=_joined(given.notes, notes)), name)
+    variable, notes = _without_stale_packing(variable, name)
+    packing, scale, scale_notes = read_scale(variable, str(getattr(given.array, "name", None) or ""), name)
+    if given.scale == 1:
+        given = replace(given, scale=scale, scale_notes=scale_notes, notes=_joined(given.notes, notes))
+    return add_array_nodata(replace(given, packing=packing), name)
 
 
 def add_array_nodata(given: Raster, name: str) -> Raster:
@@ -177,25 +180,22 @@ def _as_variable(array: Any) -> FileVariable | None:
     return FileVariable(tuple(map(str, dims)), array, {**fills, **{str(key): value for key, value in attrs.items()}})
 
 
-def _read_scale(variable: FileVariable, name: str) -> tuple[float, tuple[str, ...]]:
-    """Read the reflectance scale. Scales and offsets of floating-point values are ignored, with a note.
+def _without_stale_packing(variable: FileVariable, name: str) -> tuple[FileVariable, tuple[str, ...]]:
+    """Return a variable without the scales and offsets of floating-point values, with a note.
 
     xarray keeps attributes if a user multiplies integers by their scale, and the products are floating-point numbers.
     """
-    attrs, notes = variable.attrs, tuple[str, ...]()
+    attrs = variable.attrs
     packing = [
         key
         for key, value in attrs.items()
         if key.lower() in _PACKING and set(parse_numbers(np.ravel(value)).tolist()) != {_PACKING[key.lower()]}
     ]
-    if packing and variable.array.dtype.kind == "f":
-        words = " and ".join(packing)
-        notes = (
-            f"{name}: the {words} of its floating-point values is not applied, because they may already be scaled",
-        )
-        variable = replace(variable, attrs={key: value for key, value in attrs.items() if key not in packing})
-    scale, scale_notes = read_scale(variable, str(getattr(variable.array, "name", None) or ""), name)
-    return scale, (*notes, *scale_notes)
+    if not packing or variable.array.dtype.kind != "f":
+        return variable, ()
+    words = " and ".join(packing)
+    note = f"{name}: the {words} of its floating-point values is not applied, because they may already be scaled"
+    return replace(variable, attrs={key: value for key, value in attrs.items() if key not in packing}), (note,)
 
 
 def _is_count(values: NDArray[Any]) -> bool:

@@ -205,7 +205,7 @@ def _open_files(
         raster = read_raster(path, 3 if axes is None else len(axes), variable)
     if raster.ordered and (axes or rows or cols):
         raise SceneError(f"{path}: its format defines the axes: leave out `axes`, `rows` and `cols`")
-    array, notes = raster.array, raster.notes
+    array, notes = raster.array, (*raster.scale_notes, *raster.notes)
     if not raster.ordered:
         array, axis_notes = order_axes(array, axes, rows, cols, path.name)
         notes += axis_notes
@@ -272,9 +272,8 @@ def attach_companion(scene: Scene, source: PathLike) -> Scene:
     """
     path, variable = split_variable(source)
     raster = _drop_bad_bands(read_raster(path, 3, variable), path.name)
-    with_companion = replace(
-        scene, companion=raster.array, companion_nodata=raster.nodata, notes=(*scene.notes, *raster.notes)
-    )
+    notes = (*scene.notes, *raster.scale_notes, *raster.notes)
+    with_companion = replace(scene, companion=raster.array, companion_nodata=raster.nodata, notes=notes)
     scene_grid, companion_grid = scene.georeference, raster.georeference
     if scene_grid is not None and companion_grid is not None:
         expected = scene_grid.refine(with_companion.companion_factor)

@@ -158,6 +158,8 @@ class Scene(CubeShape):
         complete = given
         for add in (add_array_values, add_array_spectrum, add_array_georeference):
             complete = add(complete, self.name)
+        notes = dict.fromkeys((*complete.notes, *complete.scale_notes))
+        complete = replace(complete, notes=tuple(notes))
         for attribute in names:
             object.__setattr__(self, attribute, getattr(complete, attribute))
 

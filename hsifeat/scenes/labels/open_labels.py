@@ -97,7 +97,7 @@ def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> L
         can_declare_nodata=path.name.removesuffix(".gz").rpartition(".")[2].lower() not in _WITHOUT_NODATA,
     )
     class_names, zero_notes = drop_zero(raster.class_names, classes, path.name)
-    notes = (*raster.notes, *class_notes, *zero_notes)
+    notes = (*raster.notes, *raster.scale_notes, *class_notes, *zero_notes)
     georeference = raster.georeference
     if scene is not None:
         aligned, grid_notes = align_to_grid(classes, raster.georeference, scene, path.name)

@@ -17,7 +17,7 @@ from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.nodata import by_band, combine_bands, describe_bands
 from hsifeat.scenes.readers.envi_header import has_envi_header
-from hsifeat.scenes.readers.raster import Raster
+from hsifeat.scenes.readers.raster import Packing, Raster
 from hsifeat.scenes.readers.single_file import read_file
 from hsifeat.scenes.readers.source_paths import check_exists
 from hsifeat.scenes.readers.suffixes import reader_suffixes
@@ -133,6 +133,10 @@ def stack_band_files(paths: Sequence[Path]) -> Raster:
         bad_bands=tuple(band for band, raster in enumerate(rasters) if raster.bad_bands),
         nodata=nodata,
         scale=rasters[0].scale,
+        scale_notes=tuple(dict.fromkeys(note for raster in rasters for note in raster.scale_notes)),
+        packing=Packing(
+            *(tuple(getattr(raster.packing, part)[0] for raster in rasters) for part in ("factors", "offsets"))
+        ),
         georeference=rasters[0].georeference,
         notes=(*dict.fromkeys(note for raster in rasters for note in raster.notes), *nodata_notes),
     )

@@ -15,8 +15,8 @@ from hsifeat.scenes.readers import spectrum
 from hsifeat.scenes.readers.envi_header import EnviHeader, header_candidates, read_header
 from hsifeat.scenes.readers.external_sources import check_inside
 from hsifeat.scenes.readers.gdal import read_driver_georeference, read_driver_nodata, read_gdal
-from hsifeat.scenes.readers.raster import Raster
-from hsifeat.scenes.readers.reflectance_scale import excludes_reflectance, find_reflectance_scale
+from hsifeat.scenes.readers.raster import Packing, Raster
+from hsifeat.scenes.readers.reflectance_scale import declared_packing, excludes_reflectance, find_reflectance_scale
 from hsifeat.types import Cube
 
 # Suffixes of ENVI data files. Many data files have no suffix. Each suffix except "" is registered as an entry point.
@@ -58,7 +58,7 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
     )
     bad_bands, bad_band_notes = spectrum.find_bad_bands(header.values("bbl"), bands, name)
     band_names, name_notes = spectrum.check_band_names(header.values("band names"), bands, name)
-    scale, scale_notes = _read_scale(header)
+    packing, scale, scale_notes = _read_scale(header)
     georeference, georeference_notes = _read_georeference(header, data_file)
     class_names, class_colours, class_notes = _read_classes(header) if ndim == 2 else ({}, {}, ())
     nodata, ignored_notes = _read_nodata(header, data_file)
@@ -70,6 +70,8 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
         bad_bands=bad_bands,
         nodata=nodata,
         scale=scale,
+        scale_notes=scale_notes,
+        packing=packing,
         georeference=georeference,
         class_names=class_names,
         class_colours=class_colours,
@@ -81,7 +83,6 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
             *bad_band_notes,
             *name_notes,
             *class_notes,
-            *scale_notes,
             *georeference_notes,
         ),
     )
@@ -195,8 +196,8 @@ def _map_data(header: EnviHeader, data_file: Path) -> Cube:
     return array
 
 
-def _read_scale(header: EnviHeader) -> tuple[float, tuple[str, ...]]:
-    """Read the reflectance scale from the scale factor of a header, or otherwise from the gains and offsets of the bands."""
+def _read_scale(header: EnviHeader) -> tuple[Packing, float, tuple[str, ...]]:
+    """Read the scale factor of a header, or otherwise the gains and offsets of the bands, and the reflectance scale."""
     name = header.path.name
     notes: tuple[str, ...] = ()
     unit = header.text("data units")
@@ -208,18 +209,19 @@ def _read_scale(header: EnviHeader) -> tuple[float, tuple[str, ...]]:
             problem = "is not used, because the values are another quantity than reflectance"
         if not problem:
             read = f"{name}: a stored {scale:g} is read as reflectance 1, because of its reflectance scale factor"
-            return scale, (read,) if scale != 1 else ()
+            return Packing((1 / scale,)), scale, (read,) if scale != 1 else ()
         notes = (f"{name}: its reflectance scale factor {text!r} {problem}",)
     for kind in ("data reflectance", "data"):
         gains, offsets = header.values(f"{kind} gain values"), header.values(f"{kind} offset values")
         if any(values and len(values) not in {1, header.bands} for values in (gains, offsets)):
-            return 1.0, (*notes, f"{name}: its {kind} gain or offset values are not one per band; they are ignored")
+            ignored = f"{name}: its {kind} gain or offset values are not one per band; they are ignored"
+            return declared_packing(gains or (), offsets or ()), 1.0, (*notes, ignored)
         if gains or offsets:
             scale, scale_notes = find_reflectance_scale(
                 gains or (), offsets or (), name, description=f"{stated} {kind}", unit=unit
             )
-            return scale, (*notes, *scale_notes)
-    return 1.0, notes
+            return declared_packing(gains or (), offsets or ()), scale, (*notes, *scale_notes)
+    return Packing(), 1.0, notes
 
 
 def _read_nodata(header: EnviHeader, data_file: Path) -> tuple[NoData, tuple[str, ...]]:

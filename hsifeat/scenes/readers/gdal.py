@@ -158,7 +158,7 @@ def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str) -> 
     notes = _check_last_block(dataset, path)
     _check_spill_file(dataset)
     wavelengths_nm, fwhm_nm, bad_bands, spectrum_notes = gdal_metadata.read_spectrum(dataset, name)
-    scale, scale_notes = gdal_metadata.read_scale(dataset, name)
+    packing, scale, scale_notes = gdal_metadata.read_scale(dataset, name)
     georeference, georeference_notes = gdal_metadata.read_georeference(dataset, name)
     band_names, name_notes = gdal_metadata.read_band_names(dataset, name)
     is_map = ndim == 2 and dataset.count == 1
@@ -187,10 +187,12 @@ def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str) -> 
         bad_bands=bad_bands,
         nodata=nodata,
         scale=scale,
+        scale_notes=scale_notes,
+        packing=packing,
         georeference=georeference,
         class_names=class_names,
         class_colours=class_colours,
-        notes=(*notes, *spectrum_notes, *scale_notes, *georeference_notes, *name_notes, *class_notes),
+        notes=(*notes, *spectrum_notes, *georeference_notes, *name_notes, *class_notes),
     )
 
 

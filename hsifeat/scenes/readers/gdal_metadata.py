@@ -14,7 +14,8 @@ from hsifeat.files import open_regular
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.nodata import NoData, combine_bands, parse_nodata
 from hsifeat.scenes.readers import spectrum
-from hsifeat.scenes.readers.reflectance_scale import find_reflectance_scale
+from hsifeat.scenes.readers.raster import Packing
+from hsifeat.scenes.readers.reflectance_scale import declared_packing, find_reflectance_scale
 
 # GDAL reads a decimal comma as a point, and ignores what follows a blank.
 _WORLD_FILE_NUMBER = re.compile(rb"\s*[-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?(\s|$)", re.IGNORECASE)
@@ -77,8 +78,8 @@ def _malformed_world_file(dataset: Any, is_known: bool) -> Path | None:
     return None
 
 
-def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
-    """Read the stored value that corresponds to a reflectance of 1.
+def read_scale(dataset: Any, name: str) -> tuple[Packing, float, tuple[str, ...]]:
+    """Read the scale factors and offsets, and the stored value that corresponds to a reflectance of 1.
 
     The value comes from ENVI metadata or, if absent there, from the scales of the bands; see `find_reflectance_scale`.
 
@@ -91,6 +92,8 @@ def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
 
     Returns
     -------
+    packing : Packing
+        Scale factors and offsets of the bands.
     scale : float
         Stored value that corresponds to a reflectance of 1; 1 if unknown.
     notes : tuple of str
@@ -99,10 +102,13 @@ def read_scale(dataset: Any, name: str) -> tuple[float, tuple[str, ...]]:
     envi, tags = _envi_fields(dataset), _lower_keys(dataset.tags())
     stated = float(spectrum.parse_numbers(envi.get("reflectance scale factor", ["nan"]))[0])
     if np.isfinite(stated) and stated > 0:
-        return stated, ()
+        return Packing((1 / stated,)), stated, ()
     descriptions = [*filter(None, dataset.descriptions), *(tags.get(key, "") for key in _DESCRIPTIONS)]
     unit = next(filter(None, dataset.units), "")
-    return find_reflectance_scale(dataset.scales, dataset.offsets, name, description=" ".join(descriptions), unit=unit)
+    scale, notes = find_reflectance_scale(
+        dataset.scales, dataset.offsets, name, description=" ".join(descriptions), unit=unit
+    )
+    return declared_packing(dataset.scales, dataset.offsets), scale, notes
 
 
 def read_nodata(dataset: Any) -> NoData:

@@ -59,4 +59,7 @@ def read_gzip(path: Path, ndim: int, variable: str | None) -> Raster:
             raise SceneError(str(error).replace(str(unpacked_file), str(path))) from error
         raise
     weakref.finalize(raster.array, shutil.rmtree, folder, ignore_errors=True)
-    return replace(raster, notes=tuple(note.replace(content.name, path.name) for note in raster.notes))
+    notes, scale_notes = (
+        tuple(note.replace(content.name, path.name) for note in found) for found in (raster.notes, raster.scale_notes)
+    )
+    return replace(raster, notes=notes, scale_notes=scale_notes)

@@ -66,6 +66,20 @@ def _as_number(value: Any) -> float:
         return float("nan")
 
 
+@dataclass(frozen=True)
+class Packing:
+    """Declared scale factors and offsets: a stored value v means ``factor * v + offset``.
+
+    Attributes
+    ----------
+    factors, offsets : tuple of float
+        One number for all bands, or one for each band. NaN if what is declared is not a number.
+    """
+
+    factors: tuple[float, ...] = (1.0,)
+    offsets: tuple[float, ...] = (0.0,)
+
+
 @dataclass(frozen=True, eq=False)
 class Raster:
     """An array in a file, and the array's metadata.
@@ -89,6 +103,10 @@ class Raster:
         No-data values; see `hsifeat.scenes.nodata`.
     scale : float
         Stored value that corresponds to a reflectance of 1; 1 if unknown.
+    scale_notes : tuple of str
+        Notes on `scale`.
+    packing : Packing
+        Scale factors and offsets as declared. `array` has the stored values.
     georeference : Georeference or None
         Position of the grid.
     class_names : dict of int to str
@@ -99,7 +117,7 @@ class Raster:
         If `ordered` is False, vectors in the file that may be wavelengths, bandwidths or bad-band flags. `attach_spectrum`
         uses these vectors when the axis order is known.
     notes : tuple of str
-        Notes on assumptions made while reading.
+        Notes on further assumptions made while reading.
     """
 
     array: Cube
@@ -111,6 +129,8 @@ class Raster:
     bad_bands: tuple[int, ...] = ()
     nodata: NoData = ()
     scale: float = 1.0
+    scale_notes: tuple[str, ...] = ()
+    packing: Packing = Packing()
     georeference: Georeference | None = None
     class_names: dict[int, str] = field(default_factory=dict)
     class_colours: dict[int, str] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hsifeat.scenes.readers.raster import NO_UNIT
+from hsifeat.scenes.readers.raster import NO_UNIT, Packing
 from hsifeat.scenes.readers.spectrum import parse_numbers
 
 _DIMENSIONLESS = NO_UNIT | {"1", "unitless", "dimensionless", "reflectance", "fraction", "ratio"}
@@ -45,6 +45,26 @@ def states_other_quantity(description: str, unit: str) -> bool:
     return "reflectance" not in text and (
         unit.strip().lower() not in _DIMENSIONLESS | _PERCENT or any(word in text for word in _OTHER_QUANTITIES)
     )
+
+
+def declared_packing(factors: Sequence[Any], offsets: Sequence[Any], scale: float = 1.0) -> Packing:
+    """Return the declared factors and offsets as numbers.
+
+    Parameters
+    ----------
+    factors, offsets : sequence of float or str
+        Factors and offsets, one per band or one for all bands. Empty if none are declared.
+    scale : float
+        Reflectance scale from `find_reflectance_scale`. A factor that equals it divides the stored values.
+
+    Examples
+    --------
+    >>> declared_packing(["0.5"], [])
+    Packing(factors=(0.5,), offsets=(0.0,))
+    """
+    scales, shifts = (tuple(parse_numbers(values).tolist()) for values in (factors, offsets))
+    divides = scale > 1 and set(scales) == {scale}
+    return Packing((1 / scale,) if divides else scales or (1.0,), shifts or (0.0,))
 
 
 def find_reflectance_scale(

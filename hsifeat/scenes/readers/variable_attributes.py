@@ -12,8 +12,8 @@ import numpy as np
 from hsifeat.scenes.nodata import parse_nodata
 from hsifeat.scenes.readers import spectrum
 from hsifeat.scenes.readers.cf_georeference import read_cf_georeference
-from hsifeat.scenes.readers.raster import FileVariable, Raster
-from hsifeat.scenes.readers.reflectance_scale import find_reflectance_scale
+from hsifeat.scenes.readers.raster import FileVariable, Packing, Raster
+from hsifeat.scenes.readers.reflectance_scale import declared_packing, find_reflectance_scale
 from hsifeat.scenes.readers.scopes import nearest
 from hsifeat.scenes.readers.spectral_vectors import (
     BAD_BAND_NAMES,
@@ -28,7 +28,7 @@ from hsifeat.scenes.readers.spectral_vectors import (
 )
 
 _COLOUR = re.compile("#[0-9a-f]{6}", re.IGNORECASE)
-_SCALES, _OFFSETS = {"scale_factor", "scale"}, {"add_offset", "offset"}
+_SCALES, _OFFSETS = ("scale_factor", "scale", "scales"), ("add_offset", "offset", "offsets")
 _DESCRIPTIONS = {"description", "long_name", "standard_name", "name"}
 _RANGES = ("valid_range", "valid_min", "valid_max")
 _NODATA = {"_fillvalue", "missing_value", "data_ignore_value", "nodata", "no_data"}
@@ -58,13 +58,15 @@ def read_attributes(
     """
     variable = variables[variable_name]
     georeference, georeference_notes = read_cf_georeference(variable_name, dims, variables, name)
-    scale, scale_notes = read_scale(variable, variable_name, name)
+    packing, scale, scale_notes = read_scale(variable, variable_name, name)
     raster = Raster(
         variable.array,
         nodata=nodata_values(variable),
         scale=scale,
+        scale_notes=scale_notes,
+        packing=packing,
         georeference=georeference,
-        notes=(*georeference_notes, *scale_notes, *range_notes(variable, name)),
+        notes=(*georeference_notes, *range_notes(variable, name)),
     )
     if len(dims) == 2:
         class_names, class_colours, class_notes = _read_flags(variable, name)
@@ -158,7 +160,7 @@ def unordered_raster(
     divisors : bool
         Whether a scale factor above 1 is a divisor of the stored values, such as 10000 in files of NEON.
     """
-    scale, notes = read_scale(variable, variable_name, name, divisors=divisors)
+    packing, scale, scale_notes = read_scale(variable, variable_name, name, divisors=divisors)
     if (good := good_band_attribute(variable)) is not None:
         vectors = {**vectors, f"{variable_name}/bbl": good}
     return Raster(
@@ -167,8 +169,10 @@ def unordered_raster(
         variable=variable_name,
         nodata=nodata_values(variable),
         scale=scale,
+        scale_notes=scale_notes,
+        packing=packing,
         spectral_vectors=vectors,
-        notes=(*notes, *range_notes(variable, name)),
+        notes=range_notes(variable, name),
     )
 
 
@@ -189,8 +193,10 @@ def nodata_values(variable: FileVariable) -> tuple[float, ...]:
 
 def read_scale(
     variable: FileVariable, variable_name: str, name: str, *, divisors: bool = False
-) -> tuple[float, tuple[str, ...]]:
-    """Read the stored value that corresponds to a reflectance of 1; see `find_reflectance_scale`.
+) -> tuple[Packing, float, tuple[str, ...]]:
+    """Read the scale factors and offsets, and the stored value that corresponds to a reflectance of 1 with notes on it.
+
+    See `find_reflectance_scale`.
 
     Parameters
     ----------
@@ -209,9 +215,10 @@ def read_scale(
         for names, default in ((_SCALES, 1.0), (_OFFSETS, 0.0))
     )
     descriptions = [variable_name, *(_as_text(attrs[key]) for key in sorted(_DESCRIPTIONS) if key in attrs)]
-    return find_reflectance_scale(
+    scale, notes = find_reflectance_scale(
         factors, offsets, name, description=" ".join(descriptions), unit=variable.unit, divisors=divisors
     )
+    return declared_packing(factors, offsets, scale), scale, notes
 
 
 def range_notes(variable: FileVariable, name: str) -> tuple[str, ...]:
