@@ -58,6 +58,21 @@ def add_array_values(given: Raster, name: str) -> Raster:
     return add_array_nodata(replace(given, packing=packing), name)
 
 
+def add_array_metadata(raster: Raster, name: str) -> Raster:
+    """Return a raster with all metadata of its `xarray.DataArray`. Rasters of other arrays are returned unchanged.
+
+    Parameters
+    ----------
+    raster : Raster
+        The array, and the metadata that are known otherwise.
+    name : str
+        Name of the scene, for notes and errors.
+    """
+    for add in (add_array_values, add_array_spectrum, add_array_georeference):
+        raster = add(raster, name)
+    return replace(raster, notes=tuple(dict.fromkeys((*raster.notes, *raster.scale_notes))))
+
+
 def add_array_nodata(given: Raster, name: str) -> Raster:
     """Add the no-data values that an array declares, and a note on a range of valid values, which is not applied.
 
@@ -159,7 +174,7 @@ def add_array_spectrum(given: Raster, name: str) -> Raster:
     if found.bad_bands:
         notes.append(
             f"{name}: the array marks bands as bad (bands {format_bands(found.bad_bands)}, counted from 0), which are kept: "
-            "`without_bands` leaves them out"
+            "`scene.without_bands(...)` leaves them out"
         )
     return replace(
         given,

@@ -14,7 +14,7 @@ from hsifeat.cube_digest import CubeDigest, changed_scene_error
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.scenes.array_coordinates import check_coordinates
-from hsifeat.scenes.array_metadata import add_array_georeference, add_array_nodata, add_array_spectrum, add_array_values
+from hsifeat.scenes.array_metadata import add_array_metadata, add_array_nodata
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.band_matching import match_bands, matching_notes
 from hsifeat.scenes.band_ranges import check_bands, format_bands
@@ -137,10 +137,8 @@ class Scene(CubeShape):
             object.__setattr__(self, attribute, None if lengths is None else read_only(lengths.copy()))
         for attribute in ("band_names", "notes"):
             object.__setattr__(self, attribute, as_texts(getattr(self, attribute), f"{self.name}: {attribute}"))
-        if len(self.band_names) not in {0, self.bands}:
-            raise SceneError(
-                f"{self.name}: {len(self.band_names)} band_names for {self.bands} bands: give one per band"
-            )
+        if (count := len(self.band_names)) not in {0, self.bands}:
+            raise SceneError(f"{self.name}: {count} band_names for {self.bands} bands: give one per band")
 
     def _convert_nodata(self) -> None:
         for attribute in ("nodata", "companion_nodata"):
@@ -155,13 +153,9 @@ class Scene(CubeShape):
     def _add_array_metadata(self) -> None:
         names = ("wavelengths_nm", "fwhm_nm", "nodata", "scale", "georeference", "notes")
         given = Raster(self.cube, **{attribute: getattr(self, attribute) for attribute in names})
-        complete = given
-        for add in (add_array_values, add_array_spectrum, add_array_georeference):
-            complete = add(complete, self.name)
-        notes = dict.fromkeys((*complete.notes, *complete.scale_notes))
-        complete = replace(complete, notes=tuple(notes))
+        described = add_array_metadata(given, self.name)
         for attribute in names:
-            object.__setattr__(self, attribute, getattr(complete, attribute))
+            object.__setattr__(self, attribute, getattr(described, attribute))
 
     def _check_companion(self, companion: Cube) -> None:
         check_image(companion, self.name, "companion image")
@@ -213,8 +207,8 @@ class Scene(CubeShape):
     @property
     def label_notes(self) -> tuple[str, ...]:
         """Messages on labels of invalid pixels. No head learns from these labels. The first access may read the whole cube."""
-        notes = (labels.describe_invalid(self.valid) for labels in self.labels.values())
-        return tuple(f"{self.name}: {note}" for note in notes if note)
+        found = (labels.describe_invalid(self.valid) for labels in self.labels.values())
+        return tuple(f"{self.name}: {note}" for note in found if note)
 
     @cached_property
     def _validity(self) -> Validity:
