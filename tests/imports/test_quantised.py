@@ -1,0 +1,173 @@
+"""Imported features that are stored as integers: factors, scales, offsets and quantised values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterio
+import rasterio.warp
+import xarray as xr
+from rasterio import Affine
+
+import hsifeat
+from hsifeat.errors import SceneError
+from tests.helpers.feature_files import WHERE, values_of, write_tif
+
+
+def test_tessera_tiles_are_multiplied_by_their_scales(placed_scene, tmp_path):
+    rng = np.random.default_rng(2)
+    stored = rng.integers(-127, 128, (25, 18, 4)).astype(np.int8)
+    scales = rng.random((25, 18)).astype(np.float32)
+    scales[3, 4] = np.nan
+    np.save(tmp_path / "tile.npy", stored)
+    np.save(tmp_path / "tile_scales.npy", scales)
+    mask = np.ones((25, 18, 1), np.uint8)
+    size = {"height": 25, "width": 18, "count": 1, "dtype": "uint8"}
+    with rasterio.open(
+        tmp_path / "mask.tif", "w", driver="GTiff", crs="EPSG:32632", transform=WHERE @ Affine.scale(3), **size
+    ) as file:
+        file.write(mask.transpose(2, 0, 1))
+    notes = []
+    store = hsifeat.import_planes(
+        placed_scene, tmp_path / "tile.npy", grid=tmp_path / "mask.tif", out=tmp_path / "t.zarr", listen=notes.append
+    )
+    expected = stored * scales[..., None]
+    found = values_of(store)["t0/tile"]
+    assert found.dtype == np.float16
+    assert store.planes[0].stride == 3
+    present = np.isfinite(expected[..., 0])
+    np.testing.assert_allclose(found[present], expected[present].astype(np.float16))
+    valid = np.repeat(np.repeat(present, 3, 0), 3, 1)[:, :53]
+    np.testing.assert_array_equal(store.valid, valid)
+    assert any("multiplied by the factors of tile_scales.npy" in str(note) for note in notes)
+    assert any("9 of 3975 valid pixels have no features" in str(note) for note in notes)
+    (tmp_path / "tile_scales.npy").unlink()
+    np.save(tmp_path / "s.npy", scales[:-1])
+    with pytest.raises(SceneError, match=r"24 x 18 factors do not fit the 25 x 18 x 4 values"):
+        hsifeat.import_planes(
+            placed_scene, tmp_path / "tile.npy", dequantise=tmp_path / "s.npy", out=tmp_path / "u.zarr"
+        )
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(lambda tile: tile, id="whole"),
+        pytest.param(np.asarray, id="base class"),
+        pytest.param(lambda tile: np.ma.masked_equal(tile, -128, copy=False), id="masked"),
+        pytest.param(lambda tile: xr.DataArray(tile, dims=("y", "x", "channel")), id="xarray"),
+    ],
+)
+def test_the_factors_beside_a_mapped_file_are_used(part, scene, tmp_path):
+    """NumPy multiplies the stored values by the factors. Rows and columns are reordered if the file has channels first."""
+    stored = np.random.default_rng(2).integers(-127, 128, (25, 18, 4)).astype(np.int8)
+    factors = np.random.default_rng(3).random((25, 18)).astype(np.float32)
+    np.save(tmp_path / "tile_scales.npy", factors)
+    np.save(tmp_path / "first_scales.npy", factors)
+    np.save(tmp_path / "tile.npy", stored)
+    np.save(tmp_path / "first.npy", stored.transpose(2, 0, 1)[None])
+    tile = np.load(tmp_path / "tile.npy", mmap_mode="r")
+    first = np.load(tmp_path / "first.npy", mmap_mode="r")[0].transpose(1, 2, 0)
+    for name, array in (("tile", tile), ("first", first)):
+        notes = []
+        store = hsifeat.import_planes(
+            scene, {"e": part(array)}, stride=3, dtype="float32", out=tmp_path / f"{name}.zarr", listen=notes.append
+        )
+        np.testing.assert_allclose(values_of(store)["t0/e"], stored * factors[..., None], rtol=1e-6)
+        assert f"{name}.npy: multiplied by the factors of {name}_scales.npy" in str(notes)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(lambda tile: tile[:25, :18], id="part"),
+        pytest.param(lambda tile: tile[1:26, 1:19], id="other part"),
+        pytest.param(lambda tile: np.asarray(tile)[:25, :18][::-1], id="from south to north"),
+        pytest.param(lambda tile: tile.transpose(1, 0, 2)[:25, :18], id="columns first"),
+        pytest.param(lambda tile: tile[:, :, :2][:25, :18], id="two channels"),
+        pytest.param(lambda tile: tile.view(np.uint8)[:25, :18], id="other dtype"),
+        pytest.param(lambda tile: xr.DataArray(tile, dims=("y", "x", "c"))[:25, :18], id="xarray"),
+    ],
+)
+def test_parts_of_a_mapped_file_need_factors_of_their_own(part, scene, tmp_path):
+    stored = np.random.default_rng(2).integers(0, 128, (30, 30, 4)).astype(np.int8)
+    np.save(tmp_path / "tile.npy", stored)
+    tile = np.load(tmp_path / "tile.npy", mmap_mode="r")
+    options = {"stride": 3, "out": tmp_path / "t.zarr", "dtype": "float32"}
+    np.save(tmp_path / "tile_scales.npy", np.full((30, 30), 0.5))
+    with pytest.raises(
+        SceneError, match=r"e: is a part of tile.npy, or .* in tile_scales.npy do not fit .* `dequantise`"
+    ):
+        hsifeat.import_planes(scene, {"e": part(tile)}, **options)
+    np.save(tmp_path / "own.npy", np.full((25, 18), 2.0))
+    store = hsifeat.import_planes(scene, {"e": part(tile)}, dequantise=tmp_path / "own.npy", **options)
+    np.testing.assert_array_equal(values_of(store)["t0/e"], 2.0 * np.asarray(part(stored)))
+
+
+@pytest.mark.parametrize(
+    ("factors", "offsets", "note"),
+    [
+        pytest.param(
+            (0.001, 0.001), (0, 0), "a stored 1000 is a feature of 1, because of its scale factor 0.001", id="scale"
+        ),
+        pytest.param(
+            (2, 2), (5, 5), "a stored 1000 is a feature of 2005, because of its scale factor 2 and offset 5", id="both"
+        ),
+        pytest.param((1, 0.5), (0, 7), "a stored 1000 is a feature of 1000 in channel 0", id="channels"),
+        pytest.param((0, 0), (3, 3), "its scale and offset are not applied, because a scale is 0", id="zero"),
+    ],
+)
+def test_scales_and_offsets_of_a_geotiff_are_applied_unless_values_are_dequantised(
+    factors, offsets, note, placed_scene, tmp_path
+):
+    """A stored value v means factor * v + offset, in GDAL's data model. Another oracle for AlphaEarth is its own formula."""
+    stored = np.random.default_rng(2).integers(-127, 128, (75, 53, 2)).astype(np.int16)
+    write_tif(tmp_path / "e.tif", stored)
+    with rasterio.open(tmp_path / "e.tif", "r+") as file:
+        file.scales, file.offsets = factors, offsets
+    heard = []
+    store = hsifeat.import_planes(placed_scene, tmp_path / "e.tif", out=tmp_path / "e.zarr", listen=heard.append)
+    expected = stored * np.array(factors) + offsets if all(factors) else stored
+    np.testing.assert_allclose(values_of(store)["t0/e"], expected, rtol=1e-6)
+    assert f"e.tif: {note}" in str(heard) and "reflectance" not in str(heard)
+    heard.clear()
+    options = {"dequantise": "alphaearth", "dtype": "float32", "listen": heard.append}
+    store = hsifeat.import_planes(placed_scene, tmp_path / "e.tif", out=tmp_path / "a.zarr", **options)
+    expected = np.sign(stored) * (np.abs(stored.astype(float)) / 127.5) ** 2
+    np.testing.assert_allclose(values_of(store)["t0/e"], expected, rtol=1e-6)
+    assert "its scale and offset are not applied, because its values are dequantised" in str(heard)
+
+
+def test_alphaearth_values_are_squared_and_their_masked_pixels_are_invalid(scene, tmp_path):
+    stored = np.random.default_rng(3).integers(-127, 128, (75, 53, 4)).astype(np.int8)
+    stored[7, 9] = -128
+    np.save(tmp_path / "aef.npy", stored)
+    store = hsifeat.import_planes(
+        scene, tmp_path / "aef.npy", dequantise="alphaearth", dtype="float32", out=tmp_path / "a.zarr"
+    )
+    expected = np.sign(stored) * (np.abs(stored.astype(float)) / 127.5) ** 2
+    expected[7, 9] = 0
+    np.testing.assert_allclose(values_of(store)["t0/aef"], expected, rtol=1e-6)
+    assert np.argwhere(~store.valid).tolist() == [[7, 9]]
+
+
+def test_quantised_values_are_whole_numbers_of_their_range(scene, tmp_path):
+    """NumPy restores the values; floating-point numbers with NaN are what xarray makes of integers with a no-data value."""
+    stored = np.random.default_rng(3).integers(-127, 128, (75, 53, 4)).astype(np.int8)
+    expected = np.sign(stored) * (np.abs(stored.astype(float)) / 127.5) ** 2
+    floats, wide = stored.astype(np.float32), stored.astype(np.int16)
+    floats[7, 9], wide[7, 9] = np.nan, -9999
+    options = {"dequantise": "alphaearth", "feature_nodata": -9999.0, "dtype": "float32"}
+    for name, array in {"floats": floats, "wide": wide}.items():
+        store = hsifeat.import_planes(scene, {"e": array}, **options, out=tmp_path / f"{name}.zarr")
+        np.testing.assert_allclose(values_of(store)["t0/e"][store.valid], expected[store.valid], rtol=1e-6)
+        assert np.argwhere(~store.valid).tolist() == [[7, 9]]
+    np.save(tmp_path / "s.npy", np.full((75, 53), 0.5, np.float32))
+    for array, factors, wanted in (
+        (expected.astype(np.float32), "alphaearth", "whole numbers from -128 to 127; found -?0"),
+        (stored.view(np.uint8), "alphaearth", "whole numbers from -128 to 127; found [12]"),
+        (expected.astype(np.float32), tmp_path / "s.npy", "whole numbers; found -?0"),
+    ):
+        with pytest.raises(SceneError, match=f"e: quantised values are {wanted}.*: leave out `dequantise`"):
+            hsifeat.import_planes(scene, {"e": array}, dequantise=factors, out=tmp_path / "wrong.zarr")
+    assert not (tmp_path / "wrong.zarr").exists()
