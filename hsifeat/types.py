@@ -156,6 +156,11 @@ class Window:
     rows: int
     cols: int
 
+    def __post_init__(self) -> None:
+        for name in ("row", "col", "rows", "cols"):
+            if isinstance(value := getattr(self, name), np.integer):
+                object.__setattr__(self, name, int(value))  # sums of small NumPy integers overflow
+
     @property
     def slices(self) -> tuple[slice, slice]:
         """The slice of rows and the slice of columns of the window."""
