@@ -158,8 +158,9 @@ class Window:
 
     def __post_init__(self) -> None:
         for name in ("row", "col", "rows", "cols"):
-            if isinstance(value := getattr(self, name), np.integer):
-                object.__setattr__(self, name, int(value))  # sums of small NumPy integers overflow
+            value = getattr(self, name)
+            if not isinstance(value, int) and hasattr(value, "__index__"):
+                object.__setattr__(self, name, value.__index__())  # sums of small NumPy integers overflow
 
     @property
     def slices(self) -> tuple[slice, slice]:
