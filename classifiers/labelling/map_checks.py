@@ -17,12 +17,17 @@ def checked_labels(classes: NDArray[np.integer], shape: tuple[int, int]) -> NDAr
     Raises
     ------
     HeadError
-        If `classes` is a masked array. If its shape is not `shape`. If a value is not a whole number from 0 to 65535.
+        If `classes` is a masked array, an `xarray.DataArray` or a `pandas.DataFrame`. If its shape is not `shape`. If a value is not a whole number from 0 to 65535.
     """
     if isinstance(classes, np.ma.MaskedArray):
         raise HeadError(
             "labels are an array without a mask, because masked labels would count as classes; found a masked array: give "
             "classes.filled(0), in which 0 is unlabelled"
+        )
+    if hasattr(classes, "dims") or hasattr(classes, "columns"):
+        raise HeadError(
+            f"labels are a NumPy array; found {type(classes).__name__}, whose coordinates would be ignored: give its values in the order "
+            "of the rows and columns of the scene, for example array.reindex_like(scene_array).values"
         )
     classes = np.asarray(classes)
     if classes.shape != shape or classes.dtype.kind not in "iu":

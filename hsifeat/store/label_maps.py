@@ -145,6 +145,11 @@ def _is_class(key: object) -> bool:
 
 def _class_error(name: str, classes: NDArray[np.integer]) -> str:
     """Describe a fault in the class numbers of a label map; return an empty text if there is none."""
+    if hasattr(classes, "dims") or hasattr(classes, "columns"):
+        return (
+            f"the label map {name} is a {type(classes).__name__}, whose coordinates would be ignored: give its values in the order of "
+            "the rows and columns of the scene"
+        )
     if isinstance(classes, np.ma.MaskedArray):
         return (
             f"the label map {name} has a mask, and masked pixels would count as labelled: give 0 for unlabelled pixels"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 import zarr
 
 from hsifeat.errors import StoreError
@@ -111,3 +112,10 @@ def test_a_map_that_no_reader_accepts_is_refused_and_the_former_one_stays(small_
     np.testing.assert_array_equal(Store.open(small_store.location).label_classes("fields"), former)
     small_store.add_labels("rest", np.eye(ROWS, COLS, dtype=np.int64), {"class_names": {1: "a\nb"}})
     assert Store.open(small_store.location).label_array("rest").attrs["class_names"] == {"1": "a\nb"}
+
+
+def test_a_label_map_with_coordinates_is_refused(small_store):
+    classes = xr.DataArray(np.zeros((ROWS, COLS), np.uint8), dims=("y", "x"))
+    for labelled in (classes, classes.to_pandas()):
+        with pytest.raises(StoreError, match="is a Data.*, whose coordinates would be ignored: give its values"):
+            small_store.add_labels("fields", labelled, {})

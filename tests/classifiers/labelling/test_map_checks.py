@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from classifiers.labelling.check_sample import draw_check_places, score_check
 from classifiers.labelling.label_files import export_labels, import_labels
@@ -54,7 +55,7 @@ def test_an_area_is_a_bool_map_of_the_scene(tools, clicks, tmp_path, use, wrong,
                 import_labels(database, set_id, "ada", tmp_path / "clicks.csv", labels, valid=area)
 
 
-@pytest.mark.parametrize(
+USES = pytest.mark.parametrize(
     "use",
     [
         lambda tools, masked, plain: tools.mapper.fit(masked),
@@ -65,9 +66,23 @@ def test_an_area_is_a_bool_map_of_the_scene(tools, clicks, tmp_path, use, wrong,
     ],
     ids=["fit", "score_labels", "suggest", "classes", "checks"],
 )
+
+
+@USES
 def test_masked_labels_are_refused(tools, clicks, use):
     """Labels of a file that `rasterio` reads with ``masked=True``: 255 became a class, which most of the map had."""
     masked = np.ma.masked_equal(np.where(clicks > 0, clicks, 255), 255)
     with pytest.raises(HeadError, match=r"found a masked array: give classes.filled\(0\)"):
         use(tools, masked, clicks)
     assert tools.mapper.fit(masked.filled(0)).classes_.tolist() == [number for number in np.unique(clicks) if number]
+
+
+@USES
+@pytest.mark.parametrize("table", [False, True], ids=["DataArray", "DataFrame"])
+def test_labels_with_coordinates_are_refused(tools, clicks, use, table):
+    """The order of the rows was that of the array, also if its coordinates ran from south to north."""
+    flipped = xr.DataArray(clicks, {"y": -np.arange(len(clicks)), "x": np.arange(clicks.shape[1])}, ("y", "x")).sortby(
+        "y"
+    )
+    with pytest.raises(HeadError, match="labels are a NumPy array; found Data.*, whose coordinates would be ignored"):
+        use(tools, flipped.to_pandas() if table else flipped, clicks)
