@@ -14,6 +14,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.errors import HeadError
+
 ColumnKind = Literal["spectra", "context", "plane", "mean", "patch", "position"]
 
 _SIZE = re.compile(r"-[0-9]+")
@@ -40,6 +42,11 @@ class ColumnGroup:
     size : int or None
         Side in pixels of the window (``mean``) or neighbourhood (``patch``); None for other kinds.
 
+    Raises
+    ------
+    HeadError
+        If `kind` is another text than those listed above.
+
     Examples
     --------
     >>> group = ColumnGroup("patch", 0, 54, t=50, layer="up_blocks.2", size=3)
@@ -53,6 +60,10 @@ class ColumnGroup:
     t: int | None = None
     layer: str | None = None
     size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(ColumnKind):
+            raise HeadError(f"the kind of columns is one of {', '.join(get_args(ColumnKind))}; found {self.kind!r}")
 
     @property
     def width(self) -> int:

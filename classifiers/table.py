@@ -74,7 +74,7 @@ class PixelTable:
     Raises
     ------
     StoreError
-        If `y` differs from the classes of the pixels in `labels`.
+        If the arrays have different lengths. If `y` differs from the classes of the pixels in `labels`.
 
     Examples
     --------
@@ -99,6 +99,8 @@ class PixelTable:
     scene_digests: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if len(lengths := {len(one) for one in (self.X, self.y, self.rows, self.cols, self.scene)}) > 1:
+            raise StoreError(f"the arrays of a table have one row per pixel; found the lengths {sorted(lengths)}")
         if differing := np.count_nonzero(self.labels.classes[self.coordinates] != self.y):
             raise StoreError(
                 f"{differing} of {format_count(len(self.y), 'row')} of the table have another class than their pixels in the labels "

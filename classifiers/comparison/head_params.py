@@ -20,10 +20,9 @@ def plain_params(value: object) -> dict[str, dict[str, Any]]:
     >>> plain_params({"mlp": {"hidden": [64, 32]}, "svm": {"C": np.float64(10)}})
     {'mlp': {'hidden': (64, 32)}, 'svm': {'C': 10.0}}
     """
-    heads = value if isinstance(value, Mapping) else {}
-    if not heads or not all(isinstance(params, Mapping) for params in heads.values()):
+    if not isinstance(value, Mapping) or not all(isinstance(params, Mapping) for params in value.values()):
         raise expected_error("parameters by head and name, such as {'svm': {'C': 10}}")
-    return {str(head): plain_head_params(params) for head, params in heads.items() if params}
+    return {str(head): plain_head_params(params) for head, params in value.items() if params}
 
 
 def plain_head_params(value: object) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import pytest
 
 from classifiers.layout import ColumnGroup, Layout
+from hsifeat.errors import HeadError
 
 
 def test_layouts_round_trip_through_json_and_refuse_gaps():
@@ -31,3 +32,8 @@ def test_context_is_neither_spectral_nor_learned():
     assert [str(g) for g in layout.spectral] == ["spectra"]
     assert layout.stored == layout.context + layout.learned
     assert Layout.from_json(layout.to_json()) == layout
+
+
+def test_a_kind_of_columns_that_no_head_knows_is_refused():
+    with pytest.raises(HeadError, match="the kind of columns is one of spectra, context, plane, .*; found 'planes'"):
+        ColumnGroup("planes", 30, 70)

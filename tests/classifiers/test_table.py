@@ -153,6 +153,8 @@ def test_the_classes_of_a_table_are_those_of_its_label_map(store_path, scene):
     for array in (table.y, table.rows, table.cols, table.scene, table[:5].y):
         with pytest.raises(ValueError, match="read-only"):
             array[:] = 1
+    with pytest.raises(StoreError, match=r"one row per pixel; found the lengths \[5, 2478\]"):
+        replace(table, X=table.X[:5])
     different = np.count_nonzero(scene.labels["fields"].classes == 3)
     with pytest.raises(StoreError, match=rf"^{different} of {len(table)} rows of the table have another class than"):
         replace(table, y=merged)
