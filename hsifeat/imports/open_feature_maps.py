@@ -195,7 +195,7 @@ def _with_options(
     if georeference is None and grid is not None:
         _check_shape(features, grid, str(config.grid))
         georeference = grid.georeference
-    dequantiser, notes = _dequantiser(features, config, path)
+    dequantiser, notes = _dequantiser(replace(features, georeference=georeference), config, path)
     name = features.plane.layer if path is None else path.name
     restore, note = unpacking(packing, np.dtype(features.array.dtype), features.channels, name)
     if note and dequantiser is not None:
@@ -223,10 +223,22 @@ def _dequantiser(
             file, notes = str(beside), (f"{name}: multiplied by the factors of {beside.name}",)
     if file is None:
         return None, ()
-    factors: Any = _read_map(file).array
+    raster = _read_map(file)
+    _check_factors_grid(raster, features, str(file))
+    factors: Any = raster.array
     if len(factors.shape) == 3 and factors.shape[2] == 1:
         factors = factors[..., 0]
     return scale_factors(factors, features.array.shape, str(file), features.source), notes
+
+
+def _check_factors_grid(factors: Raster, features: FeatureMap, name: str) -> None:
+    """Raise `SceneError` if factors lie on another grid than features, such as one with its rows from south to north."""
+    here, there = features.georeference, factors.georeference
+    if here is not None and there is not None and not here.same_grid(there, *features.shape):
+        raise SceneError(
+            f"the factors of {name} lie on another grid than {features.source}: {there.crs_name}, {there.transform} instead of "
+            f"{here.crs_name}, {here.transform}; bring them to the grid and order of rows of the features (gdalwarp -t_srs … -te … -tr …)"
+        )
 
 
 def _read_map(file: str) -> Raster:

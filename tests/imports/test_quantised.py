@@ -12,6 +12,7 @@ from rasterio import Affine
 import hsifeat
 from hsifeat.errors import SceneError
 from tests.helpers.feature_files import WHERE, values_of, write_tif
+from tests.helpers.georeferenced import georeference
 
 
 def test_tessera_tiles_are_multiplied_by_their_scales(placed_scene, tmp_path):
@@ -171,3 +172,40 @@ def test_quantised_values_are_whole_numbers_of_their_range(scene, tmp_path):
         with pytest.raises(SceneError, match=f"e: quantised values are {wanted}.*: leave out `dequantise`"):
             hsifeat.import_planes(scene, {"e": array}, dequantise=factors, out=tmp_path / "wrong.zarr")
     assert not (tmp_path / "wrong.zarr").exists()
+
+
+@pytest.mark.parametrize("change", ["rows", "columns", "shifted", "zone", "netcdf"])
+def test_factors_lie_on_the_grid_of_the_features(change, gdal, tmp_path):
+    """Factors from south to north were multiplied with the values of the mirrored rows."""
+    rng, where = np.random.default_rng(1), Affine(10, 0, 500_000, 0, -10, 4_000_000)
+    stored, factors = rng.integers(-9, 9, (24, 20, 2)).astype(np.int8), rng.random((24, 20)).astype(np.float32)
+    scene = hsifeat.Scene("s", np.ones((24, 20, 3), np.uint8), georeference=georeference(where, "EPSG:32632"))
+    write_grid(tmp_path / "q.tif", stored, where)
+    write_grid(tmp_path / "f.tif", factors[..., None], where)
+    options = {"dtype": "float32", "out": tmp_path / "e.zarr"}
+    store = hsifeat.import_planes(scene, {"e": tmp_path / "q.tif"}, dequantise=tmp_path / "f.tif", **options)
+    np.testing.assert_allclose(values_of(store)["t0/e"], stored * factors[..., None], rtol=1e-6)
+    other, changed = tmp_path / "other.tif", factors[..., None]
+    if change == "rows":
+        write_grid(other, changed[::-1], where @ Affine.translation(0, 24) @ Affine.scale(1, -1))
+    elif change == "columns":
+        write_grid(other, changed[:, ::-1], where @ Affine.translation(20, 0) @ Affine.scale(-1, 1))
+    elif change == "netcdf":
+        other = tmp_path / "f.nc"
+        gdal("gdal_translate", "-q", "-of", "netCDF", tmp_path / "f.tif", other)
+    else:
+        write_grid(
+            other, changed, where @ Affine.translation(change == "shifted", 0), f"EPSG:326{32 + (change == 'zone')}"
+        )
+    with pytest.raises(
+        SceneError, match=r"the factors of .* lie on another grid than .*q.tif: .*; bring them to the grid"
+    ):
+        hsifeat.import_planes(
+            scene, {"e": tmp_path / "q.tif"}, dequantise=other, **{**options, "out": tmp_path / "o.zarr"}
+        )
+
+
+def write_grid(path, values, transform, crs="EPSG:32632"):
+    size = {"height": values.shape[0], "width": values.shape[1], "count": values.shape[2], "dtype": values.dtype}
+    with rasterio.open(path, "w", driver="GTiff", crs=crs, transform=transform, **size) as file:
+        file.write(values.transpose(2, 0, 1))
