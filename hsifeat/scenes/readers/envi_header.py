@@ -192,4 +192,5 @@ def _parse_fields(path: Path) -> tuple[dict[str, Any], list[str]]:
             fields: dict[str, Any] = read_envi_header(copy)
         except EnviHeaderParsingError as error:
             raise SceneError(f"{path} is an incomplete ENVI header: a brace is missing, or it is truncated") from error
-    return fields, _WITHOUT_EQUALS.findall(_BRACES.sub("", text))
+        lines = copy.read_text()  # ends each line with \n, also if the header has the line ends of Windows
+    return fields, _WITHOUT_EQUALS.findall(_BRACES.sub("", lines))

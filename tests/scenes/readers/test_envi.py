@@ -96,12 +96,15 @@ def test_inconsistent_envi_fields_are_noted(gdal, tif_folder, fields, note):
     assert re.search(note, result) and scene.scale == 1
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", [":", "", " :"])
-def test_a_field_without_an_equals_sign_is_noted(gdal, tif_folder, mark):
+def test_a_field_without_an_equals_sign_is_noted(gdal, tif_folder, mark, newline):
     """The wavelengths were lost without a note. Texts in braces and comments are no fields."""
     open_with_fields(gdal, tif_folder, description="{\nwavelength: of the sensor\nbbl\n}")
     header = tif_folder / "x.hdr"
-    header.write_text(f"{header.read_text()}; fwhm: 9\nWavelength{mark} {envi_list(NM)}\nremark: none\n")
+    header.write_text(
+        f"{header.read_text()}; fwhm: 9\nWavelength{mark} {envi_list(NM)}\nremark: none\n", newline=newline
+    )
     scene = open_scene(header)
     assert scene.wavelengths_nm is None
     assert scene.notes == ("x.hdr: its line 'Wavelength' has no = and is ignored",)
