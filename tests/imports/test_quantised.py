@@ -139,6 +139,38 @@ def test_scales_and_offsets_of_a_geotiff_are_applied_unless_values_are_dequantis
     assert "its scale and offset are not applied, because its values are dequantised" in str(heard)
 
 
+@pytest.mark.parametrize(
+    ("fields", "factor", "note"),
+    [
+        ("reflectance scale factor = 10000", 1e-4, "e.hdr: a stored 1000 is a feature of 0.1"),
+        (
+            "reflectance scale factor = 10000\ndata units = radiance",
+            1e-4,
+            "e.hdr: a stored 1000 is a feature of 0.1",
+        ),
+        ("reflectance scale factor = 0", 1, "e.hdr: its reflectance scale factor '0' is not a positive number"),
+        ("reflectance scale factor = -5", 1, "e.hdr: its reflectance scale factor '-5' is not a positive number"),
+        ("reflectance scale factor = abc", 1, "e.hdr: its reflectance scale factor 'abc' is not a positive number"),
+        (
+            "reflectance scale factor = abc\ndata gain values = {0.5, 0.25}",
+            (0.5, 0.25),
+            "e.hdr: its reflectance scale factor 'abc' is not a positive number",
+        ),
+        ("data gain values = {0.5, 0.25, 2}", 1, "they are not one number for each of its 2 channels"),
+    ],
+)
+def test_scales_of_envi_features_are_applied_or_noted(fields, factor, note, scene, tmp_path):
+    """A reflectance scale factor divides the stored values, and a gain multiplies them, in the definition of ENVI headers."""
+    stored = np.random.default_rng(2).integers(-127, 128, (75, 53, 2)).astype(np.int16)
+    stored.tofile(tmp_path / "e.img")
+    size = "samples = 53\nlines = 75\nbands = 2\ndata type = 2\ninterleave = bip\nbyte order = 0"
+    (tmp_path / "e.hdr").write_text(f"ENVI\n{size}\n{fields}\n")
+    heard = []
+    store = hsifeat.import_planes(scene, tmp_path / "e.hdr", out=tmp_path / "e.zarr", listen=heard.append)
+    np.testing.assert_allclose(values_of(store)["t0/e"], stored * np.array(factor), rtol=1e-6)
+    assert note in str(heard) and "read as reflectance" not in str(heard)
+
+
 def test_alphaearth_values_are_squared_and_their_masked_pixels_are_invalid(scene, tmp_path):
     stored = np.random.default_rng(3).integers(-127, 128, (75, 53, 4)).astype(np.int8)
     stored[7, 9] = -128

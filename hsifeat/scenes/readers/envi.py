@@ -58,7 +58,8 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
     )
     bad_bands, bad_band_notes = spectrum.find_bad_bands(header.values("bbl"), bands, name)
     band_names, name_notes = spectrum.check_band_names(header.values("band names"), bands, name)
-    packing, scale, scale_notes = _read_scale(header)
+    factor, factor_notes = _read_factor(header)
+    packing, scale, scale_notes = _read_scale(header, factor)
     georeference, georeference_notes = _read_georeference(header, data_file)
     class_names, class_colours, class_notes = _read_classes(header) if ndim == 2 else ({}, {}, ())
     nodata, ignored_notes = _read_nodata(header, data_file)
@@ -78,6 +79,7 @@ def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
         notes=(
             *notes,
             *header.notes,
+            *factor_notes,
             *ignored_notes,
             *spectrum_notes,
             *bad_band_notes,
@@ -196,20 +198,28 @@ def _map_data(header: EnviHeader, data_file: Path) -> Cube:
     return array
 
 
-def _read_scale(header: EnviHeader) -> tuple[Packing, float, tuple[str, ...]]:
-    """Read the scale factor of a header, or otherwise the gains and offsets of the bands, and the reflectance scale."""
+def _read_factor(header: EnviHeader) -> tuple[float | None, tuple[str, ...]]:
+    """Return the reflectance scale factor of a header, or None, with a note if what it states is not a positive number."""
+    text = header.text("reflectance scale factor")
+    factor = float(spectrum.parse_numbers([text])[0]) if text else None
+    if factor is None or (np.isfinite(factor) and factor > 0):
+        return factor, ()
+    return None, (f"{header.path.name}: its reflectance scale factor {text!r} is not a positive number and is ignored",)
+
+
+def _read_scale(header: EnviHeader, factor: float | None) -> tuple[Packing, float, tuple[str, ...]]:
+    """Read what the stored values mean: the reflectance scale factor, or otherwise the gains and offsets of the bands."""
     name = header.path.name
-    notes: tuple[str, ...] = ()
+    packing, notes = Packing(), tuple[str, ...]()
     unit = header.text("data units")
     stated = f"{header.text('description')} {unit}"
-    if text := header.text("reflectance scale factor"):
-        scale = float(spectrum.parse_numbers([text])[0])
-        problem = "" if np.isfinite(scale) and scale > 0 else "is not a positive number and is ignored"
-        if not problem and excludes_reflectance(stated, unit):
-            problem = "is not used, because the values are another quantity than reflectance"
-        if not problem:
-            read = f"{name}: a stored {scale:g} is read as reflectance 1, because of its reflectance scale factor"
-            return Packing((1 / scale,)), scale, (read,) if scale != 1 else ()
+    if factor is not None:
+        packing = Packing((1 / factor,))
+        if not excludes_reflectance(stated, unit):
+            read = f"{name}: a stored {factor:g} is read as reflectance 1, because of its reflectance scale factor"
+            return packing, factor, (read,) if factor != 1 else ()
+        text = header.text("reflectance scale factor")
+        problem = "is not used, because the values are another quantity than reflectance"
         notes = (f"{name}: its reflectance scale factor {text!r} {problem}",)
     for kind in ("data reflectance", "data"):
         gains, offsets = header.values(f"{kind} gain values"), header.values(f"{kind} offset values")
@@ -221,7 +231,7 @@ def _read_scale(header: EnviHeader) -> tuple[Packing, float, tuple[str, ...]]:
                 gains or (), offsets or (), name, description=f"{stated} {kind}", unit=unit
             )
             return declared_packing(gains or (), offsets or ()), scale, (*notes, *scale_notes)
-    return Packing(), 1.0, notes
+    return packing, 1.0, notes
 
 
 def _read_nodata(header: EnviHeader, data_file: Path) -> tuple[NoData, tuple[str, ...]]:
