@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ from hsifeat.types import Cube
 
 # Suffixes of ENVI data files. Many data files have no suffix. Each suffix except "" is registered as an entry point.
 DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bin", ".bil", ".bip", ".bsq", ".hyspex")
+
+# An option such as rotation with a decimal comma.
+_SPLIT_OPTION = re.compile(r"\w+\s*=\s*[-+]?\d+,\d+")
 
 
 def read_envi(path: Path, ndim: int, variable: str | None) -> Raster:
@@ -276,25 +280,26 @@ def _read_georeference(header: EnviHeader, data_file: Path) -> tuple[Georeferenc
 def _map_info_problem(header: EnviHeader) -> str:
     """Return what is wrong with the fields of the map info, of which GDAL reads what it can; "" if nothing is.
 
-    The fields are a name, six numbers (pixel, position and size of a pixel), and in UTM the zone and the hemisphere. Numbers with
-    decimal commas are twice as many fields.
+    The fields are a name, six numbers (pixel, position and size of a pixel), and in UTM the zone and the hemisphere. A number with
+    a decimal comma is two fields. Longitudes and latitudes may have the zone 0, after which GDAL assumes the datum WGS-84.
     """
     name, *fields = [value.strip() for value in header.values("map info") or [""]]
-    if len(fields) < 6:  # GDAL reads no position
-        return ""
     are_numbers = [bool(np.isfinite(spectrum.parse_numbers([field])).any()) for field in fields]
-    if not all(are_numbers[:6]):
-        return f"has {fields[are_numbers.index(False)]!r} in place of a number"
-    spare = 0 if name.lower().startswith("geographic") else 1  # a zone
-    if sum(are_numbers[6:]) > spare:
-        return f"has {sum(are_numbers)} numbers where {6 + spare} are expected: a number may have a decimal comma"
-    zone, hemisphere = [*fields[6:8], "", ""][:2]
-    if name.lower() == "utm" and not header.text("coordinate system string"):
-        if spectrum.parse_numbers([zone or "none"])[0] not in range(1, 61):
-            return f"has {zone!r} in place of a UTM zone"
-        if hemisphere.lower() not in {"north", "south"}:
-            return f"has {hemisphere!r} in place of North or South"
-    return ""
+    found = [*are_numbers, False].index(False)
+    if found < 6:
+        return f"has {fields[found]!r} in place of a number" if len(fields) >= 6 else ""  # GDAL reads no position
+    zone, hemisphere, datum = [*fields[6:9], "", "", ""][:3]
+    is_hemisphere = hemisphere.lower() in {"north", "n", "south"}  # GDAL reads any other word, such as S, as North
+    has_zone = not name.lower().startswith("geographic") or (is_hemisphere and datum.upper() == "WGS-84")
+    if found > 6 + has_zone:
+        return f"has {found} numbers where {6 + has_zone} are expected: a number may have a decimal comma"
+    if split := _SPLIT_OPTION.search(",".join(fields)):
+        return f"has {split[0]!r} in place of a number, which may have a decimal comma"
+    if name.lower() != "utm" or header.text("coordinate system string"):
+        return ""
+    if spectrum.parse_numbers([zone or "none"])[0] in range(1, 61):
+        return "" if is_hemisphere else f"has {hemisphere!r} in place of North or South"
+    return f"has {zone!r} in place of a UTM zone"
 
 
 def _read_classes(header: EnviHeader) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:

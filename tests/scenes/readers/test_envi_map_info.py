@@ -46,6 +46,23 @@ def test_map_info_without_a_coordinate_system_is_read_as_by_gdal(gdal, tif_folde
 
 
 @pytest.mark.parametrize(
+    ("map_info", "epsg"),
+    [
+        ("UTM, 1, 1, 668000, 3765000, 30, 20, 11, N, WGS-84", 32611),
+        ("UTM, 1, 1, 668000, 3765000, 30, 20, 11, North, WGS-84, units=Meters, 0", 32611),
+        ("UTM, 1, 1, 668000, 3765000, 30, 20, 11, South, WGS-84, 0", 32711),
+        ("Geographic Lat/Lon, 1, 1, 668000, 3765000, 30, 20, 0, North, WGS-84, units=Degrees", 4326),
+        ("Geographic Lat/Lon, 1, 1, 668000, 3765000, 30, 20, WGS-84, units=Degrees, 0", 4326),
+    ],
+)
+def test_map_info_that_other_programs_write_is_read(gdal, tif_folder, map_info, epsg):
+    """The CRS has the code of its zone, hemisphere and datum in the EPSG registry. They were ignored with a note."""
+    scene = open_with_fields(gdal, tif_folder, map_info=f"{{{map_info}}}", coordinate_system_string="")
+    assert scene.georeference.transform == (30, 0, 668000, 0, -20, 3765000) and not scene.notes
+    assert pyproj.CRS(scene.georeference.crs).to_epsg() == epsg
+
+
+@pytest.mark.parametrize(
     ("map_info", "problem"),
     [
         ("UTM, 1, 1, 668000,5, 3765000,5, 30, 30, 11, North", "has 9 numbers where 7 are expected"),
@@ -58,6 +75,12 @@ def test_map_info_without_a_coordinate_system_is_read_as_by_gdal(gdal, tif_folde
         ("UTM, 1, 1, 668000, 3765000, 30, 30, 61, North", "has '61' in place of a UTM zone"),
         ("UTM, 1, 1, 668000, 3765000, 30, 30, 11, S", "has 'S' in place of North or South"),
         ("UTM, 1, 1, 668000, 3765000, 30, 30", "has '' in place of a UTM zone"),
+        ("UTM, 1, 1, 668000, 3765000, 30, 30, 11N, WGS-84", "has '11N' in place of a UTM zone"),
+        (
+            "UTM, 1, 1, 668000, 3765000, 30, 30, 11, North, WGS-84, rotation=30,5",
+            "has 'rotation=30,5' in place of a num",
+        ),
+        ("Geographic Lat/Lon, 1, 1, 12, 48, 0.01, 0.01, 0, North, NAD-27", "has 7 numbers where 6 are expected"),
     ],
 )
 def test_map_info_that_gdal_reads_as_another_place_is_ignored_with_a_note(gdal, tif_folder, map_info, problem):
