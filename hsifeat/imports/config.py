@@ -66,6 +66,6 @@ class ImportConfig(BaseConfig):
         StoredDtype | None,
         option(
             "Data type of the stored features.",
-            default="float16 for files of 8-bit or float16 values, else float32",
+            default="float16 for files of 8-bit or float16 values that declare no scale or offset, else float32",
         ),
     ] = None

@@ -72,7 +72,8 @@ def import_planes(
         Value that marks cells without features. NaN, infinities and the no-data values of a file or of an
         `xarray.DataArray` also mark such cells.
     dtype : {"float16", "float32"}, optional
-        Data type of the stored features. [default: ``"float16"`` for files of 8-bit or float16 values, else ``"float32"``]
+        Data type of the stored features. [default: ``"float16"`` for files of 8-bit or float16 values that declare no
+        scale or offset, else ``"float32"``]
     out : Location, str or Path, optional
         Path or URL of the store. [default: a folder in the cache, named after the scene, the planes and the key of the
         store]
