@@ -32,6 +32,8 @@ class FeatureMap:
         Values that mark missing features, in addition to NaN and infinities. A tuple of tuples has the values of each channel.
     georeference : Georeference or None
         CRS and transform of the grid of the file; None if unknown.
+    in_pixels : bool
+        Whether `georeference` is the position in pixels of the scene, which has no georeference.
     dequantiser : Dequantiser, optional
         Restores quantised values. [default: values are used as stored]
     unpacking : Unpacking, optional
@@ -45,6 +47,7 @@ class FeatureMap:
     array: Cube
     nodata: NoData = ()
     georeference: Georeference | None = None
+    in_pixels: bool = False
     dequantiser: Dequantiser | None = None
     unpacking: Unpacking | None = None
     notes: tuple[str, ...] = ()

@@ -48,8 +48,9 @@ def import_planes(
     features : mapping, sequence of str or Path, str or Path
         Features to import. The keys of a mapping are the names of the planes. Each value is a file, as ``FILE`` or
         ``FILE:VARIABLE``, or an array of shape (rows, cols, channels) with any integer or floating-point dtype. Masked
-        cells of a masked array have no features. The coordinates of an `xarray.DataArray` are its georeference if the
-        scene has one, and its no-data values and its scale are used as those of a NetCDF file. An item of a sequence is a file, or ``NAME=FILE`` with the name of the plane. Without a name, the
+        cells of a masked array have no features. The coordinates of an `xarray.DataArray` are its georeference if the scene
+        has one. Otherwise, numbers of pixels must be those of the scene. Its no-data values and its scale are used as those
+        of a NetCDF file. An item of a sequence is a file, or ``NAME=FILE`` with the name of the plane. Without a name, the
         plane is named after the variable or the file. A file is a raster or a table. A raster has any format that
         `open_scene` reads, such as ``.npy``, GeoTIFF, NetCDF or Zarr. A table is a ``.npy`` file that `export_features`
         wrote, and has the names of its planes.

@@ -22,9 +22,12 @@ from hsifeat.imports.scales_beside import scales_beside
 from hsifeat.imports.unpacking import unpacking
 from hsifeat.scenes import Scene
 from hsifeat.scenes.array_coordinates import (
+    array_pixel_axes,
     check_pixel_numbers,
     coordinate_georeference,
     has_coordinates,
+    has_numbers,
+    number_axes,
     own_georeference,
 )
 from hsifeat.scenes.array_metadata import add_array_values
@@ -32,8 +35,9 @@ from hsifeat.scenes.axes import order_axes, parse_axes
 from hsifeat.scenes.nodata import NoData, add_values
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers import Raster, read_raster
+from hsifeat.scenes.readers.cf_georeference import pixel_georeference
 from hsifeat.scenes.readers.npy import read_array_header
-from hsifeat.scenes.readers.raster import Packing
+from hsifeat.scenes.readers.raster import FileVariable, Packing
 from hsifeat.scenes.readers.reading_errors import reading_errors
 from hsifeat.scenes.readers.source_paths import split_variable
 from hsifeat.scenes.scene_checks import check_dimensions, check_slices
@@ -46,6 +50,7 @@ FeatureSource = str | Path | Cube
 _NAMED = re.compile(r"((?:t\d+/)?[A-Za-z0-9_.-]+)=(.+)", re.DOTALL)
 _NAME = re.compile(r"(?:t(\d{1,9})/)?([A-Za-z0-9_.-]{1,200})")
 _ALPHAEARTH_NODATA = -128.0
+_TOLERANCE_PX = 0.01  # of the edges of cells, in pixels of the scene
 
 
 def open_feature_maps(
@@ -94,7 +99,7 @@ def _without_useless_georeference(features: FeatureMap, scene: Scene) -> Feature
     This is so if the scene has no georeference. It is also so for a file with a CRS if the scene is made from an array with
     coordinates, but without a CRS, and these coordinates are not those of the file.
     """
-    if features.georeference is None:
+    if features.georeference is None or features.in_pixels:
         return features
     reason = "the scene has no georeference"
     if scene.georeference is not None:
@@ -143,8 +148,9 @@ def _open_source(
             if scene.georeference is None
             else coordinate_georeference(array, scene.georeference, str(name))
         )
-        if scene.georeference is None and georeference is None:
-            check_pixel_numbers(array, scene.cube, str(name), scene.name)
+        in_pixels = array_pixel_axes(array)
+        if scene.georeference is None and georeference is None and not in_pixels:
+            check_pixel_numbers(number_axes(array), scene.cube, str(name), scene.name)
         values = add_array_values(Raster(array), str(name))
         opened = FeatureMap(
             _plane_id(name or ""),
@@ -152,9 +158,9 @@ def _open_source(
             array,
             values.nodata,
             georeference,
-            notes=(*notes, *values.notes),
+            notes=values.notes if in_pixels else (*notes, *values.notes),
         )
-        return [_with_options(opened, config, grid, values.packing)]
+        return [_with_options(_in_pixels(opened, in_pixels, scene, str(name)), config, grid, values.packing)]
     path, variable = split_variable(source)
     if is_exported_table(path):
         if name is not None:
@@ -176,7 +182,37 @@ def _open_source(
         raster.georeference,
         notes=(*notes, *copy_notes),
     )
-    return [_with_options(opened, config, grid, raster.packing, path)]
+    return [_with_options(_in_pixels(opened, raster.pixel_axes, scene, path.name), config, grid, raster.packing, path)]
+
+
+def _in_pixels(features: FeatureMap, axes: Sequence[FileVariable], scene: Scene, name: str) -> FeatureMap:
+    """Place features by coordinates in pixels of a scene, unless the georeference of the scene has a CRS.
+
+    `axes` are the coordinates of rows and columns; empty if they are not in pixels.
+
+    Raises
+    ------
+    SceneError
+        If the coordinates are not evenly spaced. If cells lie outside of a scene without a georeference, or contradict the
+        coordinates of its cube.
+    """
+    if not axes or (scene.georeference is not None and scene.georeference.crs is not None):
+        return features
+    place = pixel_georeference(axes, name)
+    if scene.georeference is not None:
+        return replace(features, georeference=place)
+    if has_numbers(scene.cube):
+        check_pixel_numbers(axes, scene.cube, name, scene.name)
+        return features
+    for axis, pixels in zip(axes, (scene.rows, scene.cols), strict=True):
+        first, last = min(axis.values()), max(axis.values())
+        half = abs(place.transform[4 if axis is axes[0] else 0]) / 2
+        if first - half < -0.5 - _TOLERANCE_PX or last - half > pixels - 0.5 - _TOLERANCE_PX:
+            raise SceneError(
+                f"{name}: its coordinates {axis.dims[0]} are {first:g} to {last:g} in pixels, but the pixels of {scene.name} are 0 to "
+                f"{pixels - 1}: give features of this scene, or remove the coordinates if they count the pixels of another one"
+            )
+    return replace(features, georeference=place, in_pixels=True)
 
 
 def _with_options(

@@ -13,7 +13,7 @@ from hsifeat.imports.feature_map import FeatureMap
 from hsifeat.imports.placed_features import AveragedFeatures, CopiedFeatures, PlacedFeatures
 from hsifeat.imports.resampled_features import ResampledFeatures
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.pixel_grid import PixelGrid
+from hsifeat.scenes.pixel_grid import PixelGrid, PlacedGrid
 from hsifeat.store.plane_layout import MAX_STRIDE
 
 # Largest distance between corners of aligned grids, in sides of the smaller of pixel and cell.
@@ -69,6 +69,8 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
         are missing, and the shape of the features fits no stride or several strides. If the grids differ, and the CRS of
         one grid is missing. Grids that differ in the order of rows or columns alone need no CRS.
     """
+    if features.in_pixels:
+        scene = PlacedGrid.in_pixels(scene)
     source, target = features.georeference, scene.georeference
     if source is None or target is None:
         return _place_by_shape(features, scene, stride)
@@ -78,7 +80,11 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
     if alignment is not None and alignment.stride == 1:
         factor, stride = alignment.factor * (stride or 1), stride or 1
         return AveragedFeatures(features, scene.rows, scene.cols, stride, factor, alignment.row, alignment.col)
-    if (source.crs is None or target.crs is None) and not _is_turned(features, source, scene):
+    if (
+        not features.in_pixels
+        and (source.crs is None or target.crs is None)
+        and not _is_turned(features, source, scene)
+    ):
         owner = features.source if source.crs is None else f"the scene {scene.name}"
         raise SceneError(
             f"{features.source} lies on another grid than the scene {scene.name}, and {owner} has no CRS: assign one "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.georeference import Georeference, is_wkt
-from hsifeat.scenes.readers.cf_georeference import count_pixels, read_cf_georeference
+from hsifeat.scenes.readers.cf_georeference import count_pixels, pixel_axes, pixel_georeference, read_cf_georeference
 from hsifeat.scenes.readers.coordinate_units import parse_unit
 from hsifeat.scenes.readers.raster import FileVariable
 from hsifeat.scenes.readers.scopes import find_reference
@@ -93,6 +93,8 @@ def coordinate_georeference(
         If the coordinates are not evenly spaced numbers, or have two dimensions. If the attribute ``crs`` does not describe a
         CRS.
     """
+    if scene_grid.crs is None and (axes := array_pixel_axes(array)):
+        return pixel_georeference(axes, name), ()
     position = _read_position(array, name)
     if position.problem:
         raise SceneError(
@@ -238,24 +240,40 @@ def _may_number_pixels(axes: Iterable[FileVariable | None], transform: Any) -> b
     return bool(np.all(halves == np.round(halves)) and np.all(np.abs(halves) < 2 * _MAX_PIXELS))
 
 
-def check_pixel_numbers(array: Any, cube: Cube, name: str, scene_name: str) -> None:
+def array_pixel_axes(array: Any) -> tuple[FileVariable, ...]:
+    """Return the coordinates of rows and columns of an array if they are in pixels of a scene and alone state the position.
+
+    Otherwise, or if the array is no `xarray.DataArray`, return an empty tuple.
+    """
+    dims, variables = getattr(array, "dims", ()), coordinate_variables(array)
+    if not isinstance(dims, tuple) or any("GeoTransform" in one.attrs for one in variables.values()):
+        return ()
+    return pixel_axes([str(dim) for dim in dims], variables)
+
+
+def check_pixel_numbers(axes: Sequence[FileVariable | None], cube: Cube, name: str, scene_name: str) -> None:
     """Raise `SceneError` if the coordinates of features contradict those of a scene, where both are numbers of pixels.
 
-    Coordinates that ascend by 1 from 0, 0.5 or 1 only say in which direction the cells are counted.
+    Coordinates that ascend by 1 from 0, 0.5 or 1 only say in which direction the cells are counted. Without
+    coordinates, the pixels of a scene are counted from 0.
 
     Parameters
     ----------
-    array : array-like of shape (rows, cols, channels)
-        The features.
+    axes : sequence of FileVariable or None
+        Coordinates of rows and columns of the features; see `number_axes`.
     cube : array-like of shape (rows, cols, bands)
         Cube of the scene.
     name, scene_name : str
         Names of the features and of the scene, for messages.
     """
-    for axis in (0, 1):
-        found, wanted = (_axis_numbers(one, axis) for one in (array, _whole_cube(cube)))
-        if found is None or wanted is None:
+    for axis, (variable, own) in enumerate(zip(axes, number_axes(_whole_cube(cube)), strict=True)):
+        found, wanted = _numbers(variable), _numbers(own)
+        if variable is None or found is None:
             continue
+        if wanted is None:
+            if not _may_number_pixels([variable], None):
+                continue
+            wanted = np.arange(max(int(cube.shape[axis]), 2), dtype=np.float64)
         step, wanted_step = ((one[-1] - one[0]) / (len(one) - 1) for one in (found, wanted))
         counted = step == 1 and found[0] in {0, 0.5, 1}
         cell = max(abs(step), abs(wanted_step))
@@ -263,7 +281,7 @@ def check_pixel_numbers(array: Any, cube: Cube, name: str, scene_name: str) -> N
         last = abs((found[-1] + step / 2) - (wanted[-1] + wanted_step / 2))
         if step * wanted_step > 0 and (counted or (first <= cell / 2 and last < cell)):
             continue
-        dim = str(array.dims[axis])
+        dim = variable.dims[0]
         raise SceneError(
             f"{name}: its coordinates {dim} run from {found[0]:g} to {found[-1]:g}, but those of {scene_name} from {wanted[0]:g} to "
             f"{wanted[-1]:g}: sort them, as in array.sortby({dim!r}), take the same part of both arrays, or give array.values if "
@@ -273,22 +291,31 @@ def check_pixel_numbers(array: Any, cube: Cube, name: str, scene_name: str) -> N
 
 def has_coordinates(cube: Cube) -> bool:
     """Return whether a cube, or the cube whose bands it has, has coordinates of rows and columns."""
-    return all(_axis_numbers(_whole_cube(cube), axis) is not None for axis in (0, 1))
+    return all(_numbers(one) is not None for one in number_axes(_whole_cube(cube)))
 
 
-def _whole_cube(cube: Cube) -> Cube:
+def has_numbers(cube: Cube | None) -> bool:
+    """Return whether a cube, or the cube whose bands it has, has coordinates of rows or of columns."""
+    return any(_numbers(one) is not None for one in number_axes(_whole_cube(cube)))
+
+
+def _whole_cube(cube: Any) -> Any:
     """Return the cube from which bands were selected; the cube itself if none were."""
     while isinstance(cube, BandSubset):
         cube = cube.source
     return cube
 
 
-def _axis_numbers(array: Any, axis: int) -> NDArray[np.float64] | None:
-    """Return the coordinates of rows (axis 0) or columns (axis 1); None unless they are two finite numbers or more."""
-    dims = getattr(array, "dims", ())
-    coordinate = (
-        coordinate_variables(array).get(str(dims[axis])) if isinstance(dims, tuple) and len(dims) == 3 else None
-    )
+def number_axes(array: Any) -> tuple[FileVariable | None, FileVariable | None]:
+    """Return the coordinates of rows and of columns of an array of shape (rows, cols, bands); None where it has none."""
+    dims, variables = getattr(array, "dims", ()), coordinate_variables(array)
+    if not isinstance(dims, tuple) or len(dims) != 3:
+        return None, None
+    return variables.get(str(dims[0])), variables.get(str(dims[1]))
+
+
+def _numbers(coordinate: FileVariable | None) -> NDArray[np.float64] | None:
+    """Return the values of a coordinate; None unless they are two finite numbers or more."""
     values = np.array([] if coordinate is None else coordinate.values())
     return values if len(values) > 1 and np.isfinite(values).all() else None
 

@@ -15,8 +15,10 @@ from hsifeat.scenes.axes import order_axes, parse_axes
 from hsifeat.scenes.band_ranges import check_bands, parse_bands
 from hsifeat.scenes.labels.open_labels import open_labels
 from hsifeat.scenes.nodata import add_values, select_bands
+from hsifeat.scenes.pixel_grid import PIXELS
 from hsifeat.scenes.readers import Raster, read_raster
 from hsifeat.scenes.readers.band_files import stack_band_files
+from hsifeat.scenes.readers.cf_georeference import pixel_georeference
 from hsifeat.scenes.readers.source_paths import is_url, path_exists, split_variable
 from hsifeat.scenes.readers.spectral_vectors import attach_spectrum
 from hsifeat.scenes.registry.external import is_fusion_scene, load_fusion_scene
@@ -215,6 +217,7 @@ def _open_files(
         raster = attach_spectrum(raster, path.name)
     if not keeps_bad_bands:
         raster = _drop_bad_bands(raster, path.name)
+    raster = _with_pixel_georeference(raster, path.name)
     return Scene(
         name=path.name if path.is_dir() else path.name.removesuffix(".gz").rpartition(".")[0] or path.name,
         cube=raster.array,
@@ -226,6 +229,18 @@ def _open_files(
         georeference=raster.georeference,
         notes=raster.notes,
     )
+
+
+def _with_pixel_georeference(raster: Raster, name: str) -> Raster:
+    """Add the position of a file in pixels of a scene, unless the file has the pixels of a whole scene."""
+    if not raster.pixel_axes:
+        return raster
+    try:
+        found = pixel_georeference(raster.pixel_axes, name)
+    except SceneError as error:
+        return replace(raster, notes=(*raster.notes, str(error)))
+    rows, cols = map(int, raster.array.shape[:2])
+    return raster if found.same_grid(PIXELS, rows, cols) else replace(raster, georeference=found)
 
 
 def _drop_bad_bands(raster: Raster, name: str) -> Raster:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Protocol, Self, runtime_checkable
 
 from hsifeat.scenes.georeference import Georeference
 
@@ -30,3 +31,28 @@ class PixelGrid(Protocol):
     def georeference(self) -> Georeference | None:
         """Position of the grid, or None if unknown."""
         ...
+
+
+PIXELS = Georeference(None, (1.0, 0.0, -0.5, 0.0, 1.0, -0.5))
+"""Position of a scene in its own pixels, where the centre of the first pixel has the coordinates 0."""
+
+
+@dataclass(frozen=True)
+class PlacedGrid:
+    """A grid of pixels at a position.
+
+    Attributes
+    ----------
+    name, rows, cols, georeference
+        See `PixelGrid`.
+    """
+
+    name: str
+    rows: int
+    cols: int
+    georeference: Georeference | None
+
+    @classmethod
+    def in_pixels(cls, grid: PixelGrid, georeference: Georeference = PIXELS) -> Self:
+        """Return the grid of a scene without a georeference, in its own pixels or those of another scene."""
+        return cls(grid.name, grid.rows, grid.cols, georeference)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from hsifeat.errors import SceneError
+from hsifeat.scenes.array_coordinates import array_pixel_axes, has_numbers
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import drop_zero, note_lost_classes, read_classes
 from hsifeat.scenes.labels.csv_pixels import read_pixel_csv
 from hsifeat.scenes.labels.resampling import align_to_grid
 from hsifeat.scenes.labels.vectors import read_vectors, split_vector_source
 from hsifeat.scenes.nodata import distinct_values
-from hsifeat.scenes.pixel_grid import PixelGrid
+from hsifeat.scenes.pixel_grid import PixelGrid, PlacedGrid
 from hsifeat.scenes.readers import read_raster
+from hsifeat.scenes.readers.cf_georeference import pixel_georeference
 from hsifeat.scenes.readers.source_paths import split_variable
 from hsifeat.scenes.scene_checks import check_type
 
@@ -100,7 +102,10 @@ def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> L
     notes = (*raster.notes, *raster.scale_notes, *class_notes, *zero_notes)
     georeference = raster.georeference
     if scene is not None:
-        aligned, grid_notes = align_to_grid(classes, raster.georeference, scene, path.name)
+        grid = _pixel_grid(scene) if raster.pixel_axes else None
+        if grid is not None:
+            georeference = pixel_georeference(raster.pixel_axes, path.name)
+        aligned, grid_notes = align_to_grid(classes, georeference, grid or scene, path.name)
         notes += grid_notes
         if aligned is not classes:
             notes += note_lost_classes(classes, aligned, class_names, path.name)
@@ -109,3 +114,13 @@ def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> L
     name = (variable or "").rpartition("/")[2] or Path(path.name.removesuffix(".gz")).stem
     class_colours = {number: colour for number, colour in raster.class_colours.items() if number > 0}
     return Labels(safe_label_name(name), classes, class_names, class_colours, notes, georeference)
+
+
+def _pixel_grid(scene: PixelGrid) -> PixelGrid | None:
+    """Return a scene as a grid of pixels; None if its georeference has a CRS, or its cube has coordinates that aren't pixels."""
+    if scene.georeference is not None:
+        return scene if scene.georeference.crs is None else None
+    cube = getattr(scene, "cube", None)
+    if axes := array_pixel_axes(cube):
+        return PlacedGrid.in_pixels(scene, pixel_georeference(axes, scene.name))
+    return None if has_numbers(cube) else PlacedGrid.in_pixels(scene)

@@ -109,6 +109,8 @@ class Raster:
         Scale factors and offsets as declared. `array` has the stored values.
     georeference : Georeference or None
         Position of the grid.
+    pixel_axes : tuple of FileVariable
+        Coordinates of rows and columns in pixels of a scene, if they alone state the position; otherwise empty.
     class_names : dict of int to str
         Class names of a label map. The number 0 (unlabelled) can have a name, too.
     class_colours : dict of int to str
@@ -132,6 +134,7 @@ class Raster:
     scale_notes: tuple[str, ...] = ()
     packing: Packing = Packing()
     georeference: Georeference | None = None
+    pixel_axes: tuple[FileVariable, ...] = ()
     class_names: dict[int, str] = field(default_factory=dict)
     class_colours: dict[int, str] = field(default_factory=dict)
     spectral_vectors: dict[str, FileVariable] = field(default_factory=dict)

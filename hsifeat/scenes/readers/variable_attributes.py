@@ -11,7 +11,7 @@ import numpy as np
 
 from hsifeat.scenes.nodata import parse_nodata
 from hsifeat.scenes.readers import spectrum
-from hsifeat.scenes.readers.cf_georeference import read_cf_georeference
+from hsifeat.scenes.readers.cf_georeference import pixel_axes, read_cf_georeference
 from hsifeat.scenes.readers.raster import FileVariable, Packing, Raster
 from hsifeat.scenes.readers.reflectance_scale import declared_packing, find_reflectance_scale
 from hsifeat.scenes.readers.scopes import nearest
@@ -66,6 +66,7 @@ def read_attributes(
         scale_notes=scale_notes,
         packing=packing,
         georeference=georeference,
+        pixel_axes=pixel_axes(dims, variables) if georeference is None else (),
         notes=(*georeference_notes, *range_notes(variable, name)),
     )
     if len(dims) == 2:

@@ -1,0 +1,140 @@
+"""Cells with coordinates in pixels of a scene, as `to_xarray` writes them, lie on these pixels.
+
+NumPy's slicing is the oracle.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import hsifeat
+from hsifeat.errors import SceneError
+
+ROWS, COLS, STRIDE = 32, 44, 4
+CELLS = np.random.default_rng(2).normal(size=(ROWS // STRIDE, COLS // STRIDE, 2)).astype(np.float32)
+CUBE = np.random.default_rng(1).normal(size=(ROWS, COLS, 6)).astype(np.float32)
+CLASSES = np.random.default_rng(3).integers(0, 4, (ROWS, COLS))
+PIXELS = CELLS.repeat(STRIDE, axis=0).repeat(STRIDE, axis=1)
+
+
+@pytest.fixture(scope="module")
+def located():
+    return hsifeat.Scene("s", CUBE, labels={"gt": hsifeat.Labels("gt", CLASSES)})
+
+
+@pytest.fixture(scope="module")
+def dataset(located, tmp_path_factory):
+    """The store of a scene without a georeference, as xarray opens it."""
+    store = hsifeat.import_planes(located, {"e": CELLS}, out=tmp_path_factory.mktemp("pixels") / "e.zarr")
+    return hsifeat.open_features(store).to_xarray()
+
+
+def source(array, kind, folder):
+    if kind == "array":
+        return array
+    array = array.drop_encoding()
+    if kind == "nc":
+        array.to_dataset(name="e").to_netcdf(folder / "e.nc", engine="h5netcdf")
+    else:
+        array.to_dataset(name="e").to_zarr(folder / "e.zarr", zarr_format=2, consolidated=False)
+    return f"{folder}/e.{kind}:e"
+
+
+def imported(scene, features, folder, **options):
+    """Return the values of each pixel, NaN where it has none."""
+    folder.mkdir(exist_ok=True)
+    path = hsifeat.import_planes(scene, {"e": features}, out=folder / "found.zarr", **options)
+    store = hsifeat.open_features(path)
+    values = store.to_dask("t0/e").compute()
+    side = store.planes[0].stride
+    pixels = values.repeat(side, axis=0).repeat(side, axis=1)[: scene.rows, : scene.cols]
+    return np.where(store.valid[..., None], pixels, np.nan)
+
+
+@pytest.mark.parametrize("kind", ["array", "nc", "zarr"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        (slice(None, None, -1), slice(None)),
+        (slice(None), slice(None, None, -1)),
+        (slice(0, 4), slice(0, 6)),
+        (slice(3, 7), slice(5, None)),
+        (slice(2, 3), slice(6, 7)),
+    ],
+    ids=["upside down", "mirrored", "upper left", "window", "one cell"],
+)
+def test_a_part_lies_on_its_pixels(part, kind, located, dataset, tmp_path):
+    expected = np.full_like(PIXELS, np.nan)
+    rows, cols = (slice((one.start or 0) * 4, (one.stop or 11) * 4) for one in part)
+    expected[rows, cols] = PIXELS[rows, cols]
+    plane = dataset.t0_e.isel(y_s4=part[0], x_s4=part[1])
+    np.testing.assert_allclose(imported(located, source(plane, kind, tmp_path), tmp_path), expected, rtol=1e-6)
+
+
+def test_means_of_cells_lie_on_their_pixels(located, dataset, tmp_path):
+    means = dataset.t0_e.isel(y_s4=slice(2, 6), x_s4=slice(0, 6)).coarsen(y_s4=2, x_s4=2).mean()
+    expected = np.full_like(PIXELS, np.nan)
+    expected[8:24, :24] = CELLS[2:6, :6].reshape(2, 2, 3, 2, 2).mean((1, 3)).repeat(8, axis=0).repeat(8, axis=1)
+    np.testing.assert_allclose(imported(located, means, tmp_path), expected, rtol=1e-5)
+    shifted = dataset.t0_e.isel(y_s4=slice(1, 7), x_s4=slice(0, 6)).coarsen(y_s4=3, x_s4=2).mean()
+    found = imported(located, shifted, tmp_path / "shifted", stride=1)[..., 0]
+    inside = np.zeros((ROWS, COLS), bool)
+    inside[4:28, :24] = True
+    np.testing.assert_array_equal(np.isfinite(found), inside)
+
+
+@pytest.mark.parametrize("kind", ["array", "nc"])
+def test_cells_without_a_place_on_the_scene_are_refused(kind, located, dataset, tmp_path):
+    uneven = dataset.t0_e.isel(y_s4=[0, 1, 2, 3, 4, 5, 6, 6])
+    beyond = dataset.t0_e.assign_coords(y_s4=dataset.y_s4 + 4)
+    for array, message in (
+        (uneven, "its coordinates are not evenly spaced"),
+        (beyond, "y_s4 are 5.5 to 33.5 in pixels"),
+    ):
+        folder = tmp_path / str(float(array.y_s4[0]))
+        folder.mkdir()
+        with pytest.raises(SceneError, match=message):
+            imported(located, source(array, kind, folder), folder)
+    numbered = hsifeat.Scene("numbered", dataset.spectra)
+    with pytest.raises(
+        SceneError, match="its coordinates y_s4 run from 29.5 to 1.5, but those of numbered from 0 to 31"
+    ):
+        imported(numbered, source(dataset.t0_e[::-1], kind, tmp_path), tmp_path)
+
+
+def test_indices_of_an_array_must_be_those_of_the_scene(located, tmp_path):
+    array = xr.DataArray(PIXELS, {"y": np.arange(ROWS), "x": np.arange(COLS)}, ("y", "x", "band"))
+    for wrong in (array[::-1], array[:, ::-1], array.assign_coords(y=array.y + 8)):
+        with pytest.raises(SceneError, match=r"e: its coordinates [yx] run from .*, but those of s from 0 to"):
+            imported(located, wrong, tmp_path)
+    np.testing.assert_array_equal(imported(located, array, tmp_path), PIXELS)
+
+
+@pytest.mark.parametrize(
+    "part", [(slice(8, 24), slice(12, None)), (slice(None, None, -1), slice(None))], ids=["cut", "upside down"]
+)
+def test_labels_and_scenes_of_a_part_lie_on_its_pixels(part, located, dataset, tmp_path):
+    crop = dataset.isel(y=part[0], x=part[1])
+    crop[["spectra", "labels_gt"]].to_netcdf(tmp_path / "part.nc", engine="h5netcdf")
+    dataset[["labels_gt"]].to_netcdf(tmp_path / "whole.nc", engine="h5netcdf")
+    expected = np.zeros_like(CLASSES)
+    expected[part] = CLASSES[part]
+    opened = hsifeat.open_scene(tmp_path / "part.nc", variable="spectra")
+    array_scene = hsifeat.Scene("array", crop.spectra)
+    for scene, name, wanted in (
+        (located, "part", expected),
+        (located, "whole", CLASSES),
+        (opened, "part", CLASSES[part]),
+        (opened, "whole", CLASSES[part]),
+        (array_scene, "part", CLASSES[part]),
+        (array_scene, "whole", CLASSES[part]),
+    ):
+        np.testing.assert_array_equal(hsifeat.open_labels(f"{tmp_path}/{name}.nc:labels_gt", scene).classes, wanted)
+    found = imported(opened, dataset.t0_e, tmp_path)
+    if part[0].step:
+        np.testing.assert_allclose(found, PIXELS[part], rtol=1e-6)
+    indices = xr.DataArray(CUBE, dict(dataset.spectra.coords), ("y", "x", "band"))
+    np.testing.assert_array_equal(imported(opened, indices, tmp_path / "again"), CUBE[part])
+    assert hsifeat.open_labels(f"{tmp_path}/part.nc:labels_gt").classes.shape == CLASSES[part].shape
