@@ -204,10 +204,10 @@ def _in_pixels(features: FeatureMap, axes: Sequence[FileVariable], scene: Scene,
     if has_numbers(scene.cube):
         check_pixel_numbers(axes, scene.cube, name, scene.name)
         return features
-    for axis, pixels in zip(axes, (scene.rows, scene.cols), strict=True):
+    height, width = abs(place.transform[4]), abs(place.transform[0])
+    for axis, pixels, side in zip(axes, (scene.rows, scene.cols), (height, width), strict=True):
         first, last = min(axis.values()), max(axis.values())
-        half = abs(place.transform[4 if axis is axes[0] else 0]) / 2
-        if first - half < -0.5 - _TOLERANCE_PX or last - half > pixels - 0.5 - _TOLERANCE_PX:
+        if first < -0.5 - _TOLERANCE_PX or last - side / 2 > pixels - 0.5 - _TOLERANCE_PX:
             raise SceneError(
                 f"{name}: its coordinates {axis.dims[0]} are {first:g} to {last:g} in pixels, but the pixels of {scene.name} are 0 to "
                 f"{pixels - 1}: give features of this scene, or remove the coordinates if they count the pixels of another one"

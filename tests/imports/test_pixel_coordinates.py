@@ -85,13 +85,21 @@ def test_means_of_cells_lie_on_their_pixels(located, dataset, tmp_path):
     np.testing.assert_array_equal(np.isfinite(found), inside)
 
 
+def test_every_second_row_of_cells_lies_on_its_pixels(located, dataset, tmp_path):
+    found = imported(located, dataset.t0_e[::2], tmp_path, stride=STRIDE)
+    for row in range(0, 8, 2):
+        np.testing.assert_allclose(found[row * STRIDE], PIXELS[row * STRIDE], rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["array", "nc"])
 def test_cells_without_a_place_on_the_scene_are_refused(kind, located, dataset, tmp_path):
     uneven = dataset.t0_e.isel(y_s4=[0, 1, 2, 3, 4, 5, 6, 6])
     beyond = dataset.t0_e.assign_coords(y_s4=dataset.y_s4 + 4)
+    before = dataset.t0_e.assign_coords(y_s4=dataset.y_s4 - 4)
     for array, message in (
         (uneven, "its coordinates are not evenly spaced"),
         (beyond, "y_s4 are 5.5 to 33.5 in pixels"),
+        (before, "y_s4 are -2.5 to 25.5 in pixels"),
     ):
         folder = tmp_path / str(float(array.y_s4[0]))
         folder.mkdir()
