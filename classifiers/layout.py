@@ -45,7 +45,7 @@ class ColumnGroup:
     Raises
     ------
     HeadError
-        If `kind` is another text than those listed above.
+        If `kind` is not one of the texts listed above.
 
     Examples
     --------

@@ -179,7 +179,7 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
     Parameters
     ----------
     truth, predicted : (n,) integer arrays
-        True and predicted class of each pixel. The true classes are not 0, which stands for unlabelled.
+        True and predicted class of each pixel. A true class must not be 0, which stands for unlabelled.
 
     Returns
     -------

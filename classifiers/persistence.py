@@ -38,7 +38,7 @@ from hsifeat.types import check_path
 FORMAT = "hsifeat-model"
 FORMAT_VERSION = 1
 MANIFEST, STATE, WEIGHTS, BOOSTER = "model.json", "state.skops", "weights.safetensors", "booster.txt"
-# Digest of the manifest of each loaded head, and the fitted attributes that were loaded. A new fit makes other objects.
+# Digest of the manifest of each loaded head, and its fitted attributes as loaded. A new fit replaces these objects.
 _LOADED: WeakKeyDictionary[Head, tuple[str, dict[str, Any]]] = WeakKeyDictionary()
 LIBRARIES = ("hsifeat", "numpy", "scikit-learn", "skops", "torch", "lightgbm")
 

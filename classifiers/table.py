@@ -69,7 +69,7 @@ class PixelTable:
     options : mapping of str to object
         Options of the extraction of the planes, see `Features.options`.
     scene_digests : tuple of str
-        Digest of each scene, as in the recipes of its stores; empty if the scenes have no stores.
+        Digest of each scene, as in the recipes of its stores; empty if unknown.
 
     Raises
     ------
@@ -233,7 +233,7 @@ class PixelTable:
 
         The tables must have the same layout, the same bands in the same order, and planes of the same recipe. Their
         classes are matched by name. To match bands by wavelength, read all scenes together with `from_store`, which also
-        compares the spectra of the scenes if the tables have none.
+        detects two copies of one scene if the tables have no spectra.
 
         Parameters
         ----------

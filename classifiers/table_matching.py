@@ -86,8 +86,8 @@ def check_distinct_scenes(tables: Sequence[Table]) -> None:
     """Raise `StoreError` if two tables are of one scene. Splits would treat them as two scenes.
 
     Tables of two stores are of one scene if the stores hold the same scene, or if the spectra of their common pixels are
-    equal, see `hsifeat.features.distinct_scenes.same_spectra`. Tables without spectra are compared by their other columns.
-    These can differ near pixels that are valid in one store only.
+    equal, see `hsifeat.features.distinct_scenes.same_spectra`. Tables without spectra are compared by their other columns,
+    which can miss such tables: features can differ near pixels that are valid in one store only.
     """
     for one, other in combinations(tables, 2):
         if {*one.scene_digests} & {*other.scene_digests} or _same_pixels(one, other):

@@ -1,4 +1,4 @@
-"""Lines of CSV files and other delimited text."""
+"""Read CSV files and other delimited text line by line."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def read_lines(
     lines : iterable of str
         A text file that was opened with ``newline=""``, or its lines.
     delimiter : {",", ";", tab}
-        The separator of fields.
+        Separator of the fields.
     source : str
-        The name of the file, for error messages.
+        Name of the file, for error messages.
     error : type of HsifeatError
-        The type of errors.
+        Class of the errors that are raised.
 
     Raises
     ------

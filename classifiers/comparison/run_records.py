@@ -118,9 +118,9 @@ def run_key(
 
 
 def note_reuse(heads: Iterable[str], listen: Listener) -> None:
-    """Send a note if recorded results of some `heads` are reused, although the code of these heads may have changed.
+    """Send a note that names those of `heads` that are from other packages, because their recorded results are reused.
 
-    A change of the code is only noticed by the version of the package that provides a head.
+    A change in the code of such a head is only detected if the version of its package changes.
     """
     packages = {name: head_distribution(name) for name in sorted(set(heads))}
     named = [f"{name} ({package} {number})" for name, own in packages.items() for package, number in own.items()]

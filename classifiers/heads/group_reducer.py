@@ -161,7 +161,7 @@ class GroupReducer(  # type: ignore[call-arg]
         )
 
     def equals(self, other: GroupReducer) -> bool:
-        """Return whether two fitted reducers return the same columns for all rows."""
+        """Return whether another fitted reducer transforms all rows into the same values."""
         own, others = (
             [
                 reducer.mean_,

@@ -17,7 +17,8 @@ def checked_labels(classes: NDArray[np.integer], shape: tuple[int, int]) -> NDAr
     Raises
     ------
     HeadError
-        If `classes` is a masked array, an `xarray.DataArray` or a `pandas.DataFrame`. If its shape is not `shape`. If a value is not a whole number from 0 to 65535.
+        If `classes` is a masked array, an `xarray.DataArray` or a `pandas.DataFrame`. If its shape is not `shape`. If a
+        value is not a whole number from 0 to 65535.
     """
     if isinstance(classes, np.ma.MaskedArray):
         raise HeadError(

@@ -209,7 +209,7 @@ class QuickMapper:
         Parameters
         ----------
         head : SklearnHead
-            A head that `fit` returned, of this mapper or of another one with the same columns.
+            A head from `fit` of this mapper, or of another mapper with the same columns.
         window : Window, optional
             Part of the scene. [default: the whole scene]
         step : int

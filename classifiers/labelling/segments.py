@@ -81,7 +81,7 @@ class Segments:
         Raises
         ------
         StoreError
-            If rows or columns are no whole numbers or masked. If a pixel lies outside the scene.
+            If rows or columns are masked, or are not whole numbers. If a pixel lies outside the scene.
         SceneError
             If a pixel has no features.
         """

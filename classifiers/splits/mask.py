@@ -23,7 +23,7 @@ TRAIN, TEST = "train", "test"
 def _working_folder() -> Path:
     try:
         return Path.cwd()
-    except FileNotFoundError:  # It was deleted; absolute paths need none.
+    except FileNotFoundError:  # The folder was deleted, but absolute paths do not need it.
         return Path()
 
 
@@ -43,7 +43,7 @@ class MaskSplit:
     test_file : str or None
         File of the test map. If None, all other labelled pixels are test pixels.
     folder : Path
-        Folder of relative files. [default: the working directory in which the split is made]
+        Folder to which relative paths of files refer. [default: the working directory when the split is made]
 
     Examples
     --------

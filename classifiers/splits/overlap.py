@@ -76,9 +76,9 @@ def _lies_on(
 
 
 class _Positions:
-    """Transformation of positions in the pixels of one scene to positions in the pixels of another scene.
+    """Transformation from pixel coordinates of one scene to pixel coordinates of another scene.
 
-    Raises `SceneError` if positions of the two can't be compared.
+    Raises `SceneError` if there is no transformation between the two scenes.
     """
 
     def __init__(self, scene: ScenePart, other: ScenePart, here: Georeference, there: Georeference) -> None:
@@ -95,7 +95,7 @@ class _Positions:
         self._first = centre - (self._turn or 0) / 2
 
     def __call__(self, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[Any]:
-        """Transform positions, given as (n,) rows and columns. Return a (2, n) array of rows and columns; NaN where there is none."""
+        """Transform (n,) rows and columns to a (2, n) array of rows and columns. NaN where a position can't be transformed."""
         sides, start = self._from
         points = sides @ np.stack((cols, rows)) + start[:, None]
         if self._transform is not None:

@@ -101,8 +101,8 @@ def extract(
     pixels : str, Labels, tuple of two arrays, (n, 2) integer array, DataFrame or Arrow table, optional
         Pixels at which to extract features, instead of the whole scene. The model processes a window of side `tile`
         around each pixel. The store gets the features at the pixel, and their mean over the window. A label map, or the
-        name of a label map in the scene, selects all pixels that the map labels. Arrays give rows and columns. In a
-        table, these are the columns row and col.
+        name of a label map in the scene, selects all pixels that the map labels. Arrays give rows and columns. A
+        DataFrame or an Arrow table must have the columns ``row`` and ``col``.
     noise : str, optional
         Noise policy: ``"field"`` (one noise field over the scene), ``"shared"`` (the same noise for all tiles), ``"none"``
         or ``"inversion:N"`` (N steps of DDIM inversion). [default: ``"field"``]

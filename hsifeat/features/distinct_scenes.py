@@ -16,7 +16,7 @@ from hsifeat.types import Window
 
 # Scenes of one shape are compared at the same pixels, so that each of these pixels is read once per scene.
 _PIXELS = 64
-# If fewer of these pixels are valid in both scenes, pixels are selected from all that are.
+# If fewer of these pixels are valid in both scenes, other pixels are selected, which are valid in both.
 _MIN_PIXELS = 16
 _MIN_SPECTRA = 3
 
@@ -32,7 +32,7 @@ def check_distinct(scenes: Sequence[Sequence[Features]]) -> None:
     to 64 pixels that are valid in both, see `same_spectra`. These pixels are spread over the scene. Bands are matched by
     wavelength. The dtype is ignored. Scenes without a common valid pixel are distinct.
 
-    The time is short: usually, one pixel of each scene is read. Other pixels are read only if spectra of two scenes are
+    The check is fast: usually, one pixel of each scene is read. Other pixels are read only if spectra of two scenes are
     equal, or a pixel is invalid in a scene.
 
     Parameters
@@ -58,13 +58,13 @@ def check_distinct(scenes: Sequence[Sequence[Features]]) -> None:
 def same_spectra(pairs: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> bool:
     """Return whether spectra of the same pixels show that two scenes are one.
 
-    All pairs must be equal, and there must be at least three different spectra. Equal spectra of only one or two kinds,
-    as in areas that are filled with zeros, are no evidence.
+    All pairs must be equal, and there must be at least three different spectra. One or two different spectra are
+    no evidence, because areas without data are often filled with one value.
 
     Parameters
     ----------
     pairs : iterable of tuple of two (bands,) float32 arrays
-        Spectra of each pixel in the two scenes. No further pairs are taken after the first two spectra that differ.
+        Spectra of each pixel in the two scenes. The iteration stops at the first pair that differs.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def _common_pixels(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> list[int
 def _spread(count: int) -> NDArray[np.intp]:
     """Return up to `_PIXELS` indices from 0 to `count` - 1: the first, the last, and others at even distances.
 
-    The first index of the result is in the middle, because the edges of different images are often filled with one value.
+    The result starts with an index in the middle, because the edges of different images are often filled with one value.
     """
     indices = np.unique(np.linspace(0, count - 1, min(count, _PIXELS)).astype(np.intp))
     return np.roll(indices, len(indices) // 2)

@@ -99,7 +99,7 @@ def open_scenes(stores: SceneSet | StoreLike | Sequence[StoreLike] | None = None
         Open features, or paths and names that `open_features` accepts. [default: the store that was completed last]
     distinct : bool
         Refuse stores of one scene that count as two scenes, see `hsifeat.features.distinct_scenes.check_distinct`. False if
-        no pixels are trained on or tested, as in prediction.
+        no head is trained or tested, as in prediction.
 
     Returns
     -------

@@ -139,7 +139,7 @@ def _labels(array: zarr.Array[Any], name: str, valid: dask.array.Array) -> xarra
     attributes: dict[str, Any] = array.attrs.asdict()
     names = {int(number): text for number, text in attributes.get("class_names", {}).items()}
     flags = _flags({0: "unlabelled", **names}, array.dtype)
-    # Names in flags have no blanks, and NetCDF has no objects.
+    # Names in `flag_meanings` have no blanks. NetCDF attributes can't be objects, so the names are also kept as JSON.
     flags |= {key: json.dumps(attributes[key]) for key in ("class_names", "class_colours") if attributes.get(key)}
     classes = to_dask(array)
     aligned = valid.rechunk(classes.chunks)  # type: ignore[no-untyped-call]

@@ -36,7 +36,7 @@ def read_exported_table(path: Path, scene: PixelGrid) -> list[FeatureMap]:
     Raises
     ------
     SceneError
-        If the files of the table are damaged, do not belong together, or have a pixel outside of the scene or a pixel twice.
+        If the files of the table are damaged, do not belong together, or list a pixel outside of the scene or a pixel twice.
         If no column of the table belongs to a plane.
     """
     table = read_raster(path, 2).array
@@ -121,7 +121,7 @@ def _pixel_index(file: Path, scene: PixelGrid) -> tuple[NDArray[np.int64], int]:
 
 
 def _read_pixels(file: Path) -> Iterator[tuple[int, int]]:
-    """Yield row and col of each line after the header. The names row and col are in the header once."""
+    """Yield row and col of each line after the header, which must have each of these two names once."""
     with file.open(encoding="utf-8-sig", newline="") as text:
         lines = read_lines(text, ",", str(file), SceneError)
         names = [name.strip() for name in next(lines, (0, []))[1]]

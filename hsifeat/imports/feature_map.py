@@ -37,7 +37,8 @@ class FeatureMap:
     dequantiser : Dequantiser, optional
         Restores quantised values. [default: values are used as stored]
     unpacking : Unpacking, optional
-        Applies the declared scale factors and offsets. None if there is a `dequantiser`. [default: none are declared]
+        Applies the declared scale factors and offsets. Not used with a `dequantiser`. [default: values are used
+        as stored]
     notes : tuple of str
         Assumptions that were made when the file was opened, as messages.
     """

@@ -48,10 +48,10 @@ def import_planes(
     features : mapping, sequence of str or Path, str or Path
         Features to import. The keys of a mapping are the names of the planes. Each value is a file, as ``FILE`` or
         ``FILE:VARIABLE``, or an array of shape (rows, cols, channels) with any integer or floating-point dtype. Masked
-        cells of a masked array have no features. The coordinates of an `xarray.DataArray` are its georeference if the scene
-        has one. Otherwise, numbers of pixels must be those of the scene. Its no-data values and its scale are used as those
-        of a NetCDF file. An item of a sequence is a file, or ``NAME=FILE`` with the name of the plane. Without a name, the
-        plane is named after the variable or the file. A file is a raster or a table. A raster has any format that
+        cells of a masked array have no features. An `xarray.DataArray` is placed by its coordinates if the scene has a
+        georeference. Otherwise, pixel coordinates must be those of the scene. Its no-data values, scale and offset are used
+        as those of a NetCDF file. An item of a sequence is a file, or ``NAME=FILE`` with the name of the plane. Without a
+        name, the plane is named after the variable or the file. A file is a raster or a table. A raster has any format that
         `open_scene` reads, such as ``.npy``, GeoTIFF, NetCDF or Zarr. A table is a ``.npy`` file that `export_features`
         wrote, and has the names of its planes.
     stride : int, optional
@@ -64,7 +64,7 @@ def import_planes(
         Raster whose CRS and transform are used for feature files without georeference.
     dequantise : str or Path, optional
         How to restore values that are stored as integers: ``"alphaearth"``, or a file with one factor per cell or per value.
-        [default: ``X_scales.npy`` beside an integer ``X.npy``, which may be mapped with ``np.load(…, mmap_mode="r")``, else
+        [default: ``X_scales.npy`` beside an integer ``X.npy``, which may be given as ``np.load(…, mmap_mode="r")``, else
         None]
     feature_axes : str, optional
         Order of the axes of feature files whose format defines none, such as ``"bands,rows,cols"``. [default: the order that
@@ -95,8 +95,9 @@ def import_planes(
 
     Notes
     -----
-    Scale factors and offsets that a file or an `xarray.DataArray` declares are applied, unless its values are dequantised or an
-    array already has floating-point numbers. Notes say so.
+    Scale factors and offsets that a file or an `xarray.DataArray` declares are applied. They are not applied to values that
+    are dequantised, nor to the floating-point values of an array, which may already be scaled. Notes state what is applied
+    and what is not.
 
     Cells that are squares of whole pixels are copied. If each pixel has k x k cells, the mean of these cells is stored.
     Features on any other grid or in another CRS are interpolated bilinearly, as by ``gdalwarp -r bilinear -et 0``.

@@ -17,7 +17,7 @@ from hsifeat.types import Window, windows
 BLOCK_CELLS = 64
 """Side of the blocks in which features are placed, in cells."""
 
-# Number of values of a finer file that are read at a time; more if a block of cells as large as those of the plane needs more.
+# Number of values of a finer file that are read at a time, but at least those of BLOCK_CELLS x BLOCK_CELLS cells.
 _PART_VALUES = 2**24
 _KEPT_BLOCKS = 4
 _KEPT_ROW_BYTES = 2**27
@@ -204,8 +204,8 @@ class AveragedFeatures(PlacedFeatures):
         part : Window
             Cells of the plane, counted from the upper left corner of the window.
         cells : Window
-            The cells of the file inside them; if `part` is a single cell, it may occur with several parts of the cells inside
-            it. Cells outside of the file are left out.
+            The cells of the file inside `part`. A single cell of the plane may be yielded several times, each time with
+            other cells of the file. Parts of the plane that are outside of the file are left out.
         """
         k, side = self._factor, isqrt(self._part_cells)
         for part in windows(window.rows, window.cols, max(side // k, 1)):

@@ -67,7 +67,7 @@ def place_features(features: FeatureMap, scene: PixelGrid, stride: int | None) -
     SceneError
         If a georeference is missing, and the shape of the features does not fit `stride`. If a georeference and `stride`
         are missing, and the shape of the features fits no stride or several strides. If the grids differ, and the CRS of
-        one grid is missing. Grids that differ in the order of rows or columns alone need no CRS.
+        one grid is missing. Grids that differ only in the order of rows or columns need no CRS.
     """
     if features.in_pixels:
         scene = PlacedGrid.in_pixels(scene)
@@ -116,13 +116,13 @@ def _find_alignment(features: FeatureMap, scene: PixelGrid) -> _Alignment | None
 
 
 def fits_grid(features: FeatureMap, scene: PixelGrid) -> bool:
-    """Return whether the grids of features and of a scene are aligned, possibly with rows or columns in reverse order."""
+    """Return whether the grids of features and of a scene are aligned, possibly after reversing rows or columns."""
     source = features.georeference
     return source is not None and (_find_alignment(features, scene) is not None or _is_turned(features, source, scene))
 
 
 def _is_turned(features: FeatureMap, source: Georeference, scene: PixelGrid) -> bool:
-    """Return whether the grid of the features is aligned with the scene if its rows, its columns or both are in reverse order."""
+    """Return whether the grid of the features is aligned with the scene after its rows, its columns or both are reversed."""
     rows, cols = source.flip(features.shape, 0), source.flip(features.shape, 1)
     turned = (rows, cols, rows.flip(features.shape, 1))
     return any(_find_alignment(replace(features, georeference=one), scene) for one in turned)

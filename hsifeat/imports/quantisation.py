@@ -17,7 +17,7 @@ class Dequantiser(Protocol):
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Smallest and largest stored value. All stored values are whole numbers."""
+        """Smallest and largest allowed stored value. Stored values must be whole numbers."""
         ...
 
     def __call__(self, stored: NDArray[np.generic], window: Window) -> NDArray[np.float32]:
@@ -50,7 +50,7 @@ class ScaleFactors:
     factors : array-like of shape (rows, cols) or (rows, cols, channels)
         One factor for each cell, or for each value.
     limits : tuple of 2 floats
-        Smallest and largest stored value.
+        Smallest and largest allowed stored value.
     """
 
     factors: Cube
@@ -72,7 +72,7 @@ def check_quantised(stored: NDArray[Any], present: NDArray[np.bool_], limits: tu
     present : (rows, cols) bool array
         Cells whose values are checked.
     limits : tuple of 2 floats
-        Smallest and largest value.
+        Smallest and largest allowed value.
     name : str
         Name of the features, for the message.
     """
@@ -86,8 +86,8 @@ def check_quantised(stored: NDArray[Any], present: NDArray[np.bool_], limits: tu
     if wrong.any():
         wanted = "whole numbers" if np.isinf(low) else f"whole numbers from {low} to {high}"
         raise SceneError(
-            f"{name}: quantised values are {wanted}; found {stored[wrong].flat[0]:g}: leave out `dequantise` if the values are restored "
-            "already, as Earth Engine exports those of AlphaEarth, or read unsigned bytes as signed ones, as array.view('int8')"
+            f"{name}: quantised values are {wanted}; found {stored[wrong].flat[0]:g}: leave out `dequantise` if the values are dequantised "
+            "already, such as AlphaEarth embeddings that Earth Engine exported, or read unsigned bytes as signed ones, as array.view('int8')"
         )
 
 

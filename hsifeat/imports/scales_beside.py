@@ -27,7 +27,7 @@ def scales_beside(path: Path | None, array: Cube, name: str) -> Path | None:
     Raises
     ------
     SceneError
-        If there is such a file, but the array is only a part of ``X.npy``, or has its rows or columns in another order: then
+        If there is such a file, but the array is only a part of ``X.npy``, or has its rows or columns in another order, so that
         the factors are those of other cells.
     """
     mapped = None if path is not None else _mapped_corner(array)
@@ -41,16 +41,15 @@ def scales_beside(path: Path | None, array: Cube, name: str) -> Path | None:
     if mapped is not None and not _is_whole(array, mapped[1], path):
         raise SceneError(
             f"{name}: is a part of {path.name}, or has its rows or columns in another order, so the factors in {beside.name} do not "
-            "fit its values: save those of its values to a file, and name this file with `dequantise`"
+            "fit its values: save the factors of its values to a file, and name this file with `dequantise`"
         )
     return beside
 
 
 def _mapped_corner(array: Cube) -> tuple[str, NDArray[Any]] | None:
-    """Return the file and the first value of an array that reads a mapped file, also as a view or within xarray."""
-    corner: Any = array[
-        :1, :1, :1
-    ]  # a slice, because `data` of an xarray.DataArray would read all values of a lazy array
+    """Return the file and the first value of a memory-mapped array, of a view of one or of an `xarray.DataArray` of one; else None."""
+    # A slice, because `data` of an `xarray.DataArray` reads all values of a lazy array.
+    corner: Any = array[:1, :1, :1]
     if not isinstance(corner, np.ndarray):
         corner = getattr(corner, "data", None)
     base = corner

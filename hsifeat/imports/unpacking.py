@@ -1,4 +1,4 @@
-"""Restore features from the scale factors and offsets that a file or an array declares."""
+"""Apply the scale factors and offsets that a file or an array declares."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Unpacking:
     offsets: NDArray[np.float64]
 
     def __call__(self, stored: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Restore stored values, an array whose last axis has the channels."""
+        """Apply the factors and offsets to stored values, an array whose last axis has the channels."""
         return as_float32(np.asarray(stored, np.float64) * self.factors + self.offsets)
 
 
 def unpacking(packing: Packing, dtype: np.dtype[np.generic], channels: int, name: str) -> tuple[Unpacking | None, str]:
-    """Return a function that restores the values of a file, and a note on it.
+    """Return a function that applies the declared scale factors and offsets of a file, and a note on it.
 
     Parameters
     ----------

@@ -78,8 +78,8 @@ def add_array_nodata(given: Raster, name: str) -> Raster:
 
     No-data values are attributes such as ``_FillValue``, ``missing_value`` and ``nodata``. The attribute ``nodatavals`` of
     rioxarray has one value for each band. xarray moves ``_FillValue`` and ``missing_value`` to `encoding` if it sets missing
-    values to NaN. There they count as well, unless `encoding` also has a scale or an offset: then they are packed values,
-    which the array no longer has.
+    values to NaN. They are used from there as well, unless `encoding` also has a scale or an offset: then they are
+    packed values, which the array no longer has.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def _as_variable(array: Any) -> FileVariable | None:
 def _without_stale_packing(variable: FileVariable, name: str) -> tuple[FileVariable, tuple[str, ...]]:
     """Return a variable without the scales and offsets of floating-point values, with a note.
 
-    xarray keeps attributes if a user multiplies integers by their scale, and the products are floating-point numbers.
+    If a user multiplies integers by their scale, the products are floating-point numbers, and xarray may keep the attributes.
     """
     attrs = variable.attrs
     packing = [
@@ -214,7 +214,7 @@ def _without_stale_packing(variable: FileVariable, name: str) -> tuple[FileVaria
 
 
 def _is_count(values: NDArray[Any]) -> bool:
-    """Return whether values are 0, 1, 2 and so on, or 1, 2, 3 and so on. Two values may also be flags of bands."""
+    """Return whether values are 0, 1, 2 and so on, or 1, 2, 3 and so on. Two values are no count, because they may be flags of bands."""
     counts = (np.arange(len(values)) + first for first in (0, 1))
     return len(values) > 2 and values.dtype.kind in "iuf" and any(np.array_equal(values, count) for count in counts)
 
@@ -222,7 +222,7 @@ def _is_count(values: NDArray[Any]) -> bool:
 def _agreed(
     given: NDArray[np.float64] | None, found: NDArray[np.float64] | None, what: str, coordinates: Iterable[str]
 ) -> NDArray[np.float64] | None:
-    """Return the given wavelengths or bandwidths, or those of the array if none are given. An error states a contradiction."""
+    """Return the given wavelengths or bandwidths, or those of the array if none are given. Raise `SceneError` if they differ."""
     if given is None or found is None:
         return given if found is None else read_only(found)
     apart = np.abs(given - found)
@@ -237,7 +237,7 @@ def _agreed(
 
 
 def _joined(notes: tuple[str, ...], further: Iterable[str]) -> tuple[str, ...]:
-    """Return notes and further notes, none twice.
+    """Return notes and further notes without duplicates.
 
     A scene that is made from another one has the notes of its array already. They may start with the name of the other scene.
     """

@@ -43,23 +43,24 @@ class Scene(CubeShape):
         have this order. Its coordinates of rows and columns, if any, must be those of a given `georeference`. Its other
         metadata are used as those of a NetCDF file.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
-        Centre wavelength and full width at half maximum of each band in nm. If None, the coordinates of an
-        `xarray.DataArray`, otherwise unknown. The wavelengths need not ascend. The arrays are copies, and can't be changed.
+        Centre wavelength and full width at half maximum of each band in nm; None if unknown. In place of None, the
+        coordinates of an `xarray.DataArray` are used. The wavelengths need not ascend. The arrays are copies, and can't be
+        changed.
     labels : dict of str to Labels
         Label maps on the scene's grid, by name. A map with a georeference has that of the scene.
     band_names : tuple of str
         Band names, or an empty tuple. A list is converted.
     nodata : tuple of float, or tuple of one tuple of float per band
         One tuple of no-data values for all bands, or one tuple for each band. NaN and infinities always count as no
-        data, and so do the values that an `xarray.DataArray` declares, which are added. Numbers and lists are converted:
+        data, and so do the values that an `xarray.DataArray` declares. Numbers and lists are converted:
         ``nodata=-9999`` becomes ``(-9999.0,)``.
     blank_pixels : {"drop", "keep"}
         Whether blank pixels are invalid (``drop``) or valid (``keep``). A pixel is blank if all its bands are 0. In a cube
         of integers, a pixel is also blank if all its bands have the largest value of the dtype.
     scale : float
-        Value in `cube` that means a reflectance of 1. If 1, the scale that an `xarray.DataArray` declares.
+        Value in `cube` that means a reflectance of 1. If 1, the scale that an `xarray.DataArray` declares is used.
     georeference : Georeference or None
-        CRS and transform of the grid. If None, those of the coordinates of an `xarray.DataArray`, otherwise unknown.
+        CRS and transform of the grid; None if unknown. In place of None, the coordinates of an `xarray.DataArray` are used.
     companion : array-like of shape (k * rows, k * cols, channels) or None
         A co-registered image, such as an aerial photograph, with k x k pixels per pixel of the scene.
     companion_nodata : tuple of float, or tuple of one tuple of float per band

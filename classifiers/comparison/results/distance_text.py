@@ -147,7 +147,7 @@ def distance_text(found: EntryDistances, pixel_size_m: float | None) -> str:
 def distance_remarks(results: BenchResults, split: str, test_pixels: float) -> list[str]:
     """Return texts about the best entry of a split: `distance_text`, `leak_free_text`, and `without_distance_text`.
 
-    If the split has no scores by distance, the list is empty. It has no empty text.
+    Empty texts are left out. If the split has no scores by distance, the list is empty.
 
     Parameters
     ----------
@@ -179,9 +179,9 @@ def without_distance_text(results: BenchResults, split: str, test_pixels: float)
     results : BenchResults
         Results of the benchmark.
     split : str
-        Text of the split.
+        The split, in the grammar of `parse_split`.
     test_pixels : float
-        Number of test pixels, averaged over seeds.
+        Number of all test pixels of the split, mean over seeds.
 
     Returns
     -------

@@ -168,8 +168,8 @@ class SplitSummary(Record):
     )
     footprints: dict[str, str] = Field(description="pixels that the features of an input depend on, in words")
     median_px: float | None = Field(
-        description="median distance from a test pixel to the nearest training pixel; null if at least half of the test "
-        "pixels are in scenes without training pixels under any seed"
+        description="median distance from a test pixel to the nearest training pixel; null if, for any seed, at least half of "
+        "the test pixels are in scenes without training pixels"
     )
     min_px: float | None = Field(
         description="minimum distance from a test pixel to the nearest training pixel, over all seeds; null if all test pixels "
@@ -180,7 +180,7 @@ class SplitSummary(Record):
         description="number of test pixels in scenes without training pixels, mean over seeds; they have no distance, and are "
         "in no range of distances",
     )
-    seeds_without_distance: int = Field(0, description="number of seeds under which there are such test pixels")
+    seeds_without_distance: int = Field(0, description="number of seeds that have such test pixels")
     notes: tuple[str, ...] = Field((), description="remarks on the draw of seed 0")
 
 

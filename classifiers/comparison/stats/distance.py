@@ -151,7 +151,7 @@ class _Geometry:
 
     @cached_property
     def located(self) -> list[NDArray[np.bool_]]:
-        """Whether the scene of each test pixel has training pixels, so that the pixel has a distance, for each seed."""
+        """For each seed, whether each test pixel has a distance: whether its scene has training pixels."""
         return [np.isfinite(px) for px in self.distances]
 
     @classmethod

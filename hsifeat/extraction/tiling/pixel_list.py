@@ -42,7 +42,7 @@ def list_pixels(pixels: PixelsLike, scene: Scene) -> PixelList:
     ----------
     pixels : str, Labels, tuple of two arrays, (n, 2) integer array, DataFrame, or Arrow table
         A label map, or the name of a label map of the scene, selects all valid pixels that the map labels. Arrays give rows
-        and columns. In a table, these are the columns row and col.
+        and columns. A DataFrame or an Arrow table must have the columns ``row`` and ``col``.
     scene : Scene
         The scene.
 

@@ -26,8 +26,8 @@ _DESCRIPTIONS = ("tifftag_imagedescription", "description", "long_name", "standa
 def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tuple[str, ...]]:
     """Read the georeference of a dataset.
 
-    Ground control points and rational polynomials (RPC) are ignored with a note. So is a world file that has texts in place of
-    numbers, or fewer than six of them.
+    Ground control points and rational polynomials (RPC) are ignored with a note. So is the georeference if the world file has
+    text in place of numbers, or fewer than six lines.
 
     Parameters
     ----------
@@ -61,10 +61,10 @@ def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tup
 def _malformed_world_file(dataset: Any, is_known: bool) -> Path | None:
     """Return the world file of a dataset if a line has no number, which GDAL reads as 0, or if it has fewer than six lines.
 
-    If `is_known`, the dataset has a transform, and the file counts only if GDAL read the transform from it.
+    `is_known` states whether the dataset has a transform. If it has one, only a world file that GDAL read it from is checked.
     """
     path, used = Path(dataset.name), {Path(file) for file in dataset.files}
-    if path not in used:  # a part of a file, or text in place of a file
+    if path not in used:  # a part of a file, or the description of a dataset as text
         return None
     extension = path.suffix.lower()[1:]
     suffixes = {f".{extension[:1]}{extension[-1:]}w", f".{extension}w", ".wld"}

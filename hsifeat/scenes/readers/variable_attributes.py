@@ -275,7 +275,7 @@ def _read_flags(variable: FileVariable, file: str) -> tuple[dict[int, str], dict
 
 
 def _numbered_texts(value: object) -> dict[int, str]:
-    """Return texts by number from an object of JSON, or from an attribute of Zarr; empty if it is something else."""
+    """Return texts by number from a JSON object or a Zarr attribute; empty if it is something else."""
     try:
         found = json.loads(value) if isinstance(value, str | bytes) else value
     except ValueError:
