@@ -99,13 +99,16 @@ class ScenePlaneReader:
         return xarray_view.to_dask(self._store.plane(plane.id))
 
     def coordinates(self, planes: Iterable[PlaneSpec]) -> dict[str, xarray.Variable]:
-        """Return the cell centres along each spatial axis of the planes, and the CF grid mappings (CRS and transform)."""
+        """Return the cell centres along each spatial axis of the planes, and the CF grid mappings (CRS and transform).
+
+        Planes of stride 1 have the axes of the scene, which are not among these coordinates.
+        """
         georeference = georeference_of(self._store)
         coordinates = {}
         for plane in planes:
             array = self._store.plane(plane.id)
             metadata: Any = array.metadata
-            for axis, cells in zip(metadata.dimension_names[:2], array.shape, strict=False):
+            for axis, cells in zip(metadata.dimension_names[:2], array.shape, strict=False) if plane.stride > 1 else ():
                 coordinates[axis] = cell_centres(axis, cells, plane.stride, georeference)
             if georeference is not None:
                 coordinates[grid_mapping_name(plane.stride)] = grid_mapping(georeference, plane.stride)

@@ -59,7 +59,8 @@ def to_xarray(
         - ``spectra`` (y, x, band): the values in the scene's file, without scaling, also at pixels without data;
         - ``valid`` (y, x): bool mask of the valid pixels;
         - ``labels_<name>`` (y, x): class numbers of each label map, 0 at the invalid pixels;
-        - one variable per plane in its stored dtype, such as ``t50_up_blocks_2`` (y_s4, x_s4, channel_up_blocks.2). If the
+        - one variable per plane in its stored dtype, such as ``t50_up_blocks_2`` (y_s4, x_s4, channel_up_blocks.2) for
+          stride 4, and (y, x, channel_up_blocks.2) for stride 1. If the
           store has features at a list of pixels only, the axes are (pixel, part, channel_up_blocks.2). Part 0 has the value
           at the pixel, and part 1 has the mean over a window around the pixel.
 
@@ -96,7 +97,8 @@ def to_xarray(
     for plane in planes:
         array = store.plane(plane.id)
         metadata: Any = array.metadata
-        dims = metadata.dimension_names
+        # A plane of stride 1 has the axes of the scene, so that masks and labels of the scene fit it.
+        dims = tuple({"y_s1": "y", "x_s1": "x"}.get(dim, dim) for dim in metadata.dimension_names)
         variables[_free_name(f"t{plane.id.t}_{plane.id.layer}", variables)] = _plane(array, dims, plane)
     coordinates |= plane_coordinates
     for variable in variables.values():

@@ -223,16 +223,16 @@ def _with_options(
     path: Path | None = None,
 ) -> FeatureMap:
     nodata: NoData = features.nodata
-    if config.dequantise == "alphaearth":
-        nodata = add_values(nodata, (_ALPHAEARTH_NODATA,))
     if config.feature_nodata is not None:
         nodata = add_values(nodata, (config.feature_nodata,))
     georeference = features.georeference
     if georeference is None and grid is not None:
         _check_shape(features, grid, str(config.grid))
         georeference = grid.georeference
-    dequantiser, notes = _dequantiser(replace(features, georeference=georeference), config, path)
     name = features.plane.layer if path is None else path.name
+    dequantiser, notes = _dequantiser(replace(features, georeference=georeference), config, path, name)
+    if isinstance(dequantiser, AlphaEarth):
+        nodata = add_values(nodata, (_ALPHAEARTH_NODATA,))
     restore, note = unpacking(packing, np.dtype(features.array.dtype), features.channels, name)
     if note and dequantiser is not None:
         restore, note = None, f"{name}: its scale and offset are not applied, because its values are dequantised"
@@ -247,16 +247,17 @@ def _with_options(
 
 
 def _dequantiser(
-    features: FeatureMap, config: ImportConfig, path: Path | None
+    features: FeatureMap, config: ImportConfig, path: Path | None, name: str
 ) -> tuple[Dequantiser | None, tuple[str, ...]]:
-    if config.dequantise == "alphaearth":
-        return AlphaEarth(), ()
+    """Return what restores the values of features, and notes. Factors beside a file take precedence over AlphaEarth's formula."""
     file, notes = config.dequantise, tuple[str, ...]()
-    if file is None and np.dtype(features.array.dtype).kind in "iu":
+    if file in {None, "alphaearth"} and np.dtype(features.array.dtype).kind in "iu":
         beside = scales_beside(path, features.array, features.plane.layer)
         if beside is not None:
-            name = beside.name.removesuffix("_scales.npy") + ".npy"
-            file, notes = str(beside), (f"{name}: multiplied by the factors of {beside.name}",)
+            own_name = beside.name.removesuffix("_scales.npy") + ".npy"
+            file, notes = str(beside), (f"{own_name}: multiplied by the factors of {beside.name}",)
+    if file == "alphaearth":
+        return AlphaEarth(), (f"{name}: restored by the formula of AlphaEarth",)
     if file is None:
         return None, ()
     raster = _read_map(file)

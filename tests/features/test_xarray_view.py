@@ -49,7 +49,7 @@ def test_what_there_is(ds):
     }  # fmt: skip
     assert dict(ds.spectra.sizes) == {"y": ROWS, "x": COLS, "band": BANDS}
     assert dict(ds.t300_mid_block.sizes) == {"y_s4": 19, "x_s4": 14, "channel_mid_block": 16}
-    assert ds.t0_up_blocks_2.dims == ("y_s1", "x_s1", "channel_up_blocks.2")
+    assert ds.t0_up_blocks_2.dims == ("y", "x", "channel_up_blocks.2") and "y_s1" not in ds.coords
     facts = ds.t300_mid_block.attrs
     assert (facts["t"], facts["layer"], facts["stride"]) == (300, "mid_block", 4)
     assert facts["long_name"] == "output of mid_block at timestep 300"
@@ -65,7 +65,7 @@ def test_values_are_those_of_the_raw_arrays(ds, raw):
         "t300_up_blocks_2": "planes/t0300/up_blocks.2",
     }.items():
         array = raw[path]
-        assert ds[variable].dims == array.metadata.dimension_names
+        assert [*ds[variable].dims] == [name.replace("_s1", "") for name in array.metadata.dimension_names]
         assert ds[variable].dtype == array.dtype
         np.testing.assert_array_equal(ds[variable].to_numpy(), array[:])
         np.testing.assert_array_equal(ds[variable][5:9, 2].to_numpy(), array[5:9, 2])
@@ -93,13 +93,19 @@ def test_the_mean_spectrum_of_a_class_is_that_of_its_valid_pixels(scene, tmp_pat
     assert np.isnan(ds.spectra.where(ds.valid).to_numpy()[10:20, 5:30]).all()
 
 
+def test_labels_of_the_scene_fit_planes_of_stride_1(ds, raw):
+    """The axes had other names, so that xarray combined every cell with every pixel."""
+    of_class = ds.t0_up_blocks_2.astype("float64").where(ds.labels_fields == 3).mean(("y", "x"))
+    values = raw["planes/t0000/up_blocks.2"][:][raw["scene/labels/fields"][:] == 3]
+    np.testing.assert_allclose(of_class, values.astype(float).mean(axis=0), rtol=1e-6)
+
+
 def test_coordinates_are_scene_pixels_and_nanometres(ds, scene):
     np.testing.assert_array_equal(ds.y, np.arange(ROWS))
     np.testing.assert_array_equal(ds.x, np.arange(COLS))
     # A cell of stride 4 covers pixels 0 to 3, whose middle is 1.5.
     np.testing.assert_array_equal(ds.x_s4, [np.arange(4 * i, 4 * i + 4).mean() for i in range(14)])
     np.testing.assert_array_equal(ds.y_s2[:3], [0.5, 2.5, 4.5])
-    np.testing.assert_array_equal(ds.y_s1, ds.y.to_numpy())
     assert ds.y_s4.attrs["axis"] == "Y" and "scene pixels" in ds.x.attrs["long_name"]
     assert ds.wavelength.dims == ("band",)
     assert ds.wavelength.attrs["standard_name"] == "radiation_wavelength" and ds.wavelength.attrs["units"] == "nm"
@@ -185,7 +191,7 @@ def test_opening_reads_no_value(store_path, monkeypatch):
 
     monkeypatch.setattr(LocalStore, "get", counted)
     ds = open_features(store_path).to_xarray()
-    picked = ds.t0_up_blocks_2.sel(y_s1=slice(0, 9), x_s1=slice(0, 9)).mean("channel_up_blocks.2")
+    picked = ds.t0_up_blocks_2.sel(y=slice(0, 9), x=slice(0, 9)).mean("channel_up_blocks.2")
     assert not values
     picked.load()
     assert len(values) >= 1 and all(key.startswith("planes/t0000/up_blocks.2/c/0/0") for key in values)

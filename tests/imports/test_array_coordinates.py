@@ -177,7 +177,7 @@ def test_a_part_of_a_rotated_grid_lies_where_its_pixels_lie(rotated, part, cells
     np.testing.assert_allclose(opened.transform, tuple(cells)[:6], rtol=1e-12)
     assert (opened.crs is None) == (located.georeference.crs is None)
     if (part[0].step, part[1].step) == (None, None):
-        plane = dataset.t0_e.isel(y_s1=part[0], x_s1=part[1])
+        plane = dataset.t0_e.isel(y=part[0], x=part[1])
         store = hsifeat.import_planes(located, {"e": plane}, out=tmp_path / "p.zarr")
         valid, inside = hsifeat.open_features(store).valid, np.zeros(located.valid.shape, bool)
         inside[part] = True
@@ -187,7 +187,7 @@ def test_a_part_of_a_rotated_grid_lies_where_its_pixels_lie(rotated, part, cells
 
 def test_pixels_of_a_rotated_grid_that_are_not_evenly_spaced_are_refused(rotated, tmp_path):
     located, dataset = rotated
-    with pytest.raises(SceneError, match=r"e: the coordinates y_s1 and x_s1 .* evenly spaced"):
+    with pytest.raises(SceneError, match=r"e: the coordinates y and x .* evenly spaced"):
         hsifeat.import_planes(located, {"e": dataset.t0_e[[0, 1, 5]]}, out=tmp_path / "e.zarr")
 
 
@@ -252,7 +252,7 @@ def test_a_geotiff_is_placed_on_a_scene_of_coordinates_without_a_crs(east, scene
 @pytest.mark.parametrize("stride", ["a", [], 0, -1, np.inf])
 def test_an_unreadable_stride_is_refused(stride, rotated, tmp_path):
     located, dataset = rotated
-    plane = dataset.t0_e.assign_coords(y_s1=dataset.y_s1.assign_attrs(stride=stride))
-    with pytest.raises(SceneError, match="e: the coordinates y_s1 and x_s1 .*, so its place is unknown"):
+    plane = dataset.t0_e.assign_coords(y=dataset.y.assign_attrs(stride=stride))
+    with pytest.raises(SceneError, match="e: the coordinates y and x .*, so its place is unknown"):
         hsifeat.import_planes(located, {"e": plane}, out=tmp_path / "e.zarr")
     assert hsifeat.Scene("s", plane).georeference is None

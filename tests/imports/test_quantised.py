@@ -184,6 +184,29 @@ def test_alphaearth_values_are_squared_and_their_masked_pixels_are_invalid(scene
     assert np.argwhere(~store.valid).tolist() == [[7, 9]]
 
 
+def test_factors_beside_a_file_take_precedence_over_the_formula_of_alphaearth(scene, tmp_path):
+    """One option restored all files of an import, also a tile with factors of its own, and nothing said so."""
+    rng, notes = np.random.default_rng(4), []
+    stored, factors = rng.integers(-127, 128, (2, 75, 53, 3)).astype(np.int8), rng.random((75, 53)).astype(np.float32)
+    for name, values in (("aef", stored[0]), ("tile", stored[1]), ("tile_scales", factors)):
+        np.save(tmp_path / f"{name}.npy", values)
+    stored[1, 0, 0] = -128  # missing in AlphaEarth's files only
+    np.save(tmp_path / "tile.npy", stored[1])
+    files = {name: tmp_path / f"{name}.npy" for name in ("aef", "tile")}
+    options = {"dequantise": "alphaearth", "dtype": "float32", "listen": notes.append}
+    store = hsifeat.import_planes(scene, files, out=tmp_path / "e.zarr", **options)
+    planes = values_of(store)
+    np.testing.assert_allclose(planes["t0/tile"], stored[1] * factors[..., None], rtol=1e-6)
+    np.testing.assert_allclose(
+        planes["t0/aef"], np.sign(stored[0]) * (np.abs(stored[0].astype(float)) / 127.5) ** 2, rtol=1e-5
+    )
+    for note in (
+        "tile.npy: multiplied by the factors of tile_scales.npy",
+        "aef.npy: restored by the formula of AlphaEarth",
+    ):
+        assert note in str(notes)
+
+
 def test_quantised_values_are_whole_numbers_of_their_range(scene, tmp_path):
     """NumPy restores the values; floating-point numbers with NaN are what xarray makes of integers with a no-data value."""
     stored = np.random.default_rng(3).integers(-127, 128, (75, 53, 4)).astype(np.int8)
