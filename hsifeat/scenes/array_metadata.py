@@ -70,7 +70,7 @@ def add_array_metadata(raster: Raster, name: str) -> Raster:
     """
     for add in (add_array_values, add_array_spectrum, add_array_georeference):
         raster = add(raster, name)
-    return replace(raster, notes=tuple(dict.fromkeys((*raster.notes, *raster.scale_notes))))
+    return replace(raster, notes=_joined(tuple(dict.fromkeys(raster.notes)), raster.scale_notes))
 
 
 def add_array_nodata(given: Raster, name: str) -> Raster:

@@ -141,6 +141,9 @@ def test_notes_on_arrays_occur_once():
     ranges = [note.partition("its valid_min")[0] for note in scene.notes if "valid_min 0 is not applied" in note]
     assert ranges == ["s: ", "s: companion image: "] and len(scene.notes) == 3
     assert replace(scene, name="t").notes == scene.notes
+    packed = Scene("s", np.rint(array).astype(np.int16).assign_attrs(scale_factor=0.01, add_offset=3.0))
+    assert sum("because there is an offset" in note for note in packed.notes) == 1
+    assert replace(packed, name="t").notes == packed.notes
 
 
 def test_scales_that_are_not_applied_are_noted(packed, tmp_path):
@@ -155,7 +158,13 @@ def test_scales_that_are_not_applied_are_noted(packed, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "packing", [{"add_offset": 7.5}, {"scale_factor": -2.5}, {"scale_factor": 4.0, "add_offset": -1.0}]
+    "packing",
+    [
+        {"add_offset": 7.5},
+        {"scale_factor": -2.5},
+        {"scale_factor": 4.0, "add_offset": -1.0},
+        {"scale_factor": 2.0**-10, "add_offset": 100.0},  # needs the 17 bits of float32, but not of float16
+    ],
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16])
 def test_features_of_arrays_and_files_are_unpacked_as_xarray_decodes_them(dtype, packing, tmp_path):
