@@ -46,14 +46,14 @@ def read_georeference(dataset: Any, name: str) -> tuple[Georeference | None, tup
     transform = dataset.transform
     crs = dataset.crs.to_wkt() if dataset.crs else None
     is_known = not (transform.is_identity or transform.is_degenerate or not np.isfinite(tuple(transform)).all())
+    method = "ground control points" if dataset.gcps[0] else "rational polynomials (RPC)" if dataset.rpcs else ""
+    if method and not is_known:
+        return None, (f"{name}: is georeferenced by {method}, which are ignored; warp it with gdalwarp first",)
     if (file := _malformed_world_file(dataset, is_known)) is not None:
         return None, (
             f"{name}: its world file {file.name} is not six lines of one number each; its georeference is ignored",
         )
     if not is_known:
-        method = "ground control points" if dataset.gcps[0] else "rational polynomials (RPC)" if dataset.rpcs else ""
-        if method:
-            return None, (f"{name}: is georeferenced by {method}, which are ignored; warp it with gdalwarp first",)
         return None, (f"{name}: has a CRS but no transform; its georeference is ignored",) if crs else ()
     return Georeference(crs, tuple(transform)[:6]), ()
 

@@ -149,11 +149,11 @@ def test_missing_georeference_and_ground_control_points(tmp_path):
     ]
     with rasterio.open(tmp_path / "x.tif", "r+") as file:
         file.gcps = corners, rasterio.CRS.from_epsg(4326)
-    scene = open_scene(tmp_path / "x.tif")
-    assert (
-        scene.georeference is None
-        and "ground control points, which are ignored; warp it with gdalwarp" in scene.notes[0]
-    )
+    for text in ("", "no world file"):
+        (tmp_path / "x.tfw").write_text(text)
+        scene = open_scene(tmp_path / "x.tif")
+        (note,) = scene.notes
+        assert scene.georeference is None and "ground control points, which are ignored; warp it with gdalwarp" in note
 
 
 @pytest.mark.parametrize(
