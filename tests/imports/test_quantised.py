@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 import rasterio
@@ -169,6 +170,56 @@ def test_scales_of_envi_features_are_applied_or_noted(fields, factor, note, scen
     store = hsifeat.import_planes(scene, tmp_path / "e.hdr", out=tmp_path / "e.zarr", listen=heard.append)
     np.testing.assert_allclose(values_of(store)["t0/e"], stored * np.array(factor), rtol=1e-6)
     assert note in str(heard) and "read as reflectance" not in str(heard)
+
+
+@pytest.mark.parametrize("scales", [(0.5, 0.25), (0.5, 0.5)])
+def test_each_band_of_a_folder_has_its_own_scale(scales, scene, tmp_path):
+    """GDAL defines the scale of a band. As in one file, bands with different scales have no reflectance scale."""
+    stored, folder, heard = np.random.default_rng(2).integers(1, 128, (75, 53, 2)).astype(np.int16), tmp_path / "b", []
+    folder.mkdir()
+    for band, scale in enumerate(scales):
+        write_tif(folder / f"B{band}.tif", stored[..., band : band + 1])
+        with rasterio.open(folder / f"B{band}.tif", "r+") as file:
+            file.scales = (scale,)
+    store = hsifeat.import_planes(scene, {"e": folder}, out=tmp_path / "e.zarr", listen=heard.append)
+    np.testing.assert_array_equal(values_of(store)["t0/e"], stored * np.array(scales))
+    assert "b: a stored 1000 is a feature of 500" in str(heard) and "reflectance" not in str(heard)
+    opened = hsifeat.open_scene(folder)
+    if scales[0] == scales[1]:
+        notes = [
+            f"B{band}.tif: a stored 2 is read as reflectance 1, because of its scale factor 0.5" for band in (0, 1)
+        ]
+    else:
+        notes = ["b: the reflectance scales of its bands are not applied, because they differ: values are as stored"]
+    assert opened.scale == (2 if scales[0] == scales[1] else 1) and list(opened.notes[: len(notes)]) == notes
+
+
+def test_an_envi_factor_in_a_geotiff_divides_the_values(scene, tmp_path):
+    stored = np.random.default_rng(2).integers(1, 128, (75, 53, 2)).astype(np.int16)
+    write_tif(tmp_path / "e.tif", stored)
+    with rasterio.open(tmp_path / "e.tif", "r+") as file:
+        file.update_tags(ns="ENVI", reflectance_scale_factor="8")
+    store = hsifeat.import_planes(scene, tmp_path / "e.tif", out=tmp_path / "e.zarr")
+    np.testing.assert_array_equal(values_of(store)["t0/e"], stored / 8)
+
+
+@pytest.mark.parametrize(("name", "factor"), [("Reflectance_Data", 1 / 8), ("embedding", 8)])
+def test_the_scale_of_a_reflectance_divides_as_in_files_of_neon(name, factor, scene, tmp_path):
+    """NEON divides its reflectance by `Scale_Factor`. In other files, a scale multiplies."""
+    stored = np.random.default_rng(2).integers(1, 128, (75, 53, 2)).astype(np.int16)
+    with h5py.File(tmp_path / "e.h5", "w") as file:
+        file.create_dataset(name, data=stored).attrs["Scale_Factor"] = 8.0
+    store = hsifeat.import_planes(scene, {"e": tmp_path / "e.h5"}, out=tmp_path / "e.zarr")
+    np.testing.assert_array_equal(values_of(store)["t0/e"], stored * factor)
+
+
+def test_a_mapped_file_in_another_dtype_needs_factors_of_its_own(scene, tmp_path):
+    """The factors are those of int8 values: -1 would become 255."""
+    np.save(tmp_path / "tile.npy", np.full((25, 18, 4), -1, np.int8))
+    np.save(tmp_path / "tile_scales.npy", np.full((25, 18), 0.5))
+    tile = np.load(tmp_path / "tile.npy", mmap_mode="r").view(np.uint8)
+    with pytest.raises(SceneError, match="e: is a part of tile.npy, or"):
+        hsifeat.import_planes(scene, {"e": tile}, stride=3, out=tmp_path / "t.zarr")
 
 
 def test_alphaearth_values_are_squared_and_their_masked_pixels_are_invalid(scene, tmp_path):

@@ -109,8 +109,8 @@ def stack_band_files(paths: Sequence[Path]) -> Raster:
     Raises
     ------
     SceneError
-        If a file does not exist or has more than one band. If a file differs from the first file in shape, dtype,
-        reflectance scale or georeference.
+        If a file does not exist or has more than one band. If a file differs from the first file in shape, dtype or
+        georeference.
     """
     for path in paths:
         check_exists(path)
@@ -121,10 +121,15 @@ def stack_band_files(paths: Sequence[Path]) -> Raster:
         if difference := _difference(rasters[0], raster):
             raise SceneError(f"{path} has {difference} of {paths[0]}: all bands of a scene must share one grid")
     nodata = combine_bands([by_band(raster.nodata, 1)[0] for raster in rasters])
+    folder = paths[0].parent.name
     differing = describe_bands(nodata)
-    nodata_notes = (
-        (f"{paths[0].parent.name}: its bands have different no-data values: {differing}",) if differing else ()
-    )
+    nodata_notes = (f"{folder}: its bands have different no-data values: {differing}",) if differing else ()
+    scale, scale_notes = rasters[0].scale, tuple(dict.fromkeys(note for one in rasters for note in one.scale_notes))
+    if any(one.scale != scale for one in rasters):
+        differ = (
+            f"{folder}: the reflectance scales of its bands are not applied, because they differ: values are as stored"
+        )
+        scale, scale_notes = 1.0, (differ,)
     return Raster(
         array=BandStack([raster.array for raster in rasters]),
         wavelengths_nm=_concatenate([raster.wavelengths_nm for raster in rasters]),
@@ -132,8 +137,8 @@ def stack_band_files(paths: Sequence[Path]) -> Raster:
         band_names=tuple(path.stem for path in paths),
         bad_bands=tuple(band for band, raster in enumerate(rasters) if raster.bad_bands),
         nodata=nodata,
-        scale=rasters[0].scale,
-        scale_notes=tuple(dict.fromkeys(note for raster in rasters for note in raster.scale_notes)),
+        scale=scale,
+        scale_notes=scale_notes,
         packing=Packing(
             *(tuple(getattr(raster.packing, part)[0] for raster in rasters) for part in ("factors", "offsets"))
         ),
@@ -148,8 +153,6 @@ def _difference(first: Raster, other: Raster) -> str:
         return f"{' x '.join(map(str, other.array.shape))} pixels, not the {' x '.join(map(str, first.array.shape))}"
     if np.dtype(first.array.dtype) != np.dtype(other.array.dtype):
         return f"dtype {other.array.dtype}, not the {first.array.dtype}"
-    if first.scale != other.scale:
-        return f"reflectance scale {other.scale:g}, not the {first.scale:g}"
     return _grid_difference(first.georeference, other.georeference)
 
 
