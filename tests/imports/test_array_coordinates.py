@@ -249,6 +249,17 @@ def test_a_geotiff_is_placed_on_a_scene_of_coordinates_without_a_crs(east, scene
     assert ("e: placed by its shape, because the" in str(heard)) == (east != 500_000)
 
 
+def test_an_array_with_a_crs_is_not_placed_by_its_shape(scene, encoder, tmp_path):
+    """It lies 3 m from the pixels of the scene. A file with the same CRS is placed by its shape, with a note."""
+    located = hsifeat.Scene("located", with_coordinates(scene.cube))
+    array = with_coordinates(encoder).assign_attrs(crs="EPSG:32632")
+    array = array.assign_coords(x=array.x + 3)
+    with pytest.raises(
+        SceneError, match="lies on another grid than the scene located, and the scene located has no CRS"
+    ):
+        hsifeat.import_planes(located, {"e": array}, out=tmp_path / "e.zarr")
+
+
 @pytest.mark.parametrize("stride", ["a", [], 0, -1, np.inf])
 def test_an_unreadable_stride_is_refused(stride, rotated, tmp_path):
     located, dataset = rotated

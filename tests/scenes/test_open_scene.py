@@ -138,6 +138,10 @@ def test_a_finer_companion_image(scene_file, tmp_path):
     (note,) = [note for note in scene.notes if note.startswith("rgb.tif")]
     assert note == "rgb.tif: its corners lie up to 0.2 of its pixels from those of the scene; this offset is ignored"
     write(tmp_path / "exact.tif", image, Affine(1, 0, 500000, 0, -1, 4000000))
+    with rasterio.open(tmp_path / "rgb.tif", "r+") as file:
+        file.scales = (0.5, 0.25, 0.125)
+    expected = "rgb.tif: its scale and offset are not applied, because they differ between its bands"
+    assert expected in str(open_scene(scene_file, companion=tmp_path / "rgb.tif").notes)
     assert not any("exact.tif" in note for note in open_scene(scene_file, companion=tmp_path / "exact.tif").notes)
 
 

@@ -65,7 +65,7 @@ def test_an_interrupted_comparison_resumes(store_path, tmp_path, fits, monkeypat
 def test_reused_results_of_a_head_of_another_package_are_noted(store_path, tmp_path, monkeypatch):
     """A head whose code was edited without a new version kept its former accuracy, and nothing said so."""
     monkeypatch.setattr(run_records, "head_distribution", lambda name: {"own-heads": "0.1"} if name == "svm" else {})
-    options = {"splits": SPLITS, "inputs": ["spectra"], "sweep": False}
+    options = {"splits": SPLITS, "inputs": ["spectra"], "sweep": False, "curve": [2]}
 
     def notes(heads, seeds, folder):
         said = []

@@ -102,6 +102,14 @@ def test_a_class_of_a_raster_without_a_pixel_is_named(tmp_path, offset):
     assert labels.notes[-1] == "gt.tif: 1 of 3 classes labels no pixel of the scene: 7"
 
 
+def test_a_scale_of_labels_is_not_applied_with_a_note(tmp_path):
+    with rasterio.open(write_label_tif(tmp_path / "gt.tif", np.uint8([[1, 2], [2, 0]])), "r+") as file:
+        file.scales, file.offsets = (2,), (1,)
+    labels = open_labels(tmp_path / "gt.tif")
+    assert labels.classes.tolist() == [[1, 2], [2, 0]]
+    assert "gt.tif: its scale and offset are not applied, because there is an offset" in " ".join(labels.notes)
+
+
 def test_misaligned_cells_are_resampled(tmp_path):
     write_label_tif(tmp_path / "gt.tif", np.ones((8, 8), np.uint8), Affine(5, 0, 500_000.5, 0, -5, 4_000_000))
     assert "resampled by nearest" in open_labels(tmp_path / "gt.tif", blank_scene(4, 4, NORTH_UP)).notes[0]

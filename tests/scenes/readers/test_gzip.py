@@ -1,12 +1,14 @@
 """Files that are unpacked when they are opened leave nothing in the folder for temporary files."""
 
 import gc
+import gzip
 import os
 import signal
 import tempfile
 
 import numpy as np
 import pytest
+import rasterio
 
 from hsifeat import open_scene
 from hsifeat.errors import SceneError
@@ -71,6 +73,14 @@ def test_a_full_disk_is_told_with_advice(tmp_path, monkeypatch, name):
         with pytest.raises(SceneError, match=rf"x\.{name} does not fit into {disk.path} when unpacked: .*set TMPDIR"):
             open_scene(path)
         assert not list(disk.path.iterdir())
+
+
+def test_notes_name_the_compressed_file(tmp_path):
+    with rasterio.open(written(tmp_path, "tif"), "r+") as file:
+        file.scales = [1e-4] * file.count
+    (tmp_path / "x.tif.gz").write_bytes(gzip.compress((tmp_path / "x.tif").read_bytes()))
+    expected = "x.tif.gz: a stored 10000 is read as reflectance 1, because of its scale factor 0.0001"
+    assert open_scene(tmp_path / "x.tif.gz").notes == (expected,)
 
 
 def test_other_formats_are_not_read_while_compressed(tmp_path):
