@@ -143,12 +143,13 @@ def _open_source(
         array = _checked(source, str(name))
         check_dimensions(array, str(name), "feature array")
         check_slices(array, str(name), "feature array", masks=True)
-        georeference, notes = (
-            own_georeference(array, str(name))
-            if scene.georeference is None
-            else coordinate_georeference(array, scene.georeference, str(name))
-        )
-        in_pixels = array_pixel_axes(array)
+        georeference, notes, in_pixels = None, tuple[str, ...](), array_pixel_axes(array)
+        if not in_pixels:
+            georeference, notes = (
+                own_georeference(array, str(name))
+                if scene.georeference is None
+                else coordinate_georeference(array, scene.georeference, str(name))
+            )
         if scene.georeference is None and georeference is None and not in_pixels:
             check_pixel_numbers(number_axes(array), scene.cube, str(name), scene.name)
         values = add_array_values(Raster(array), str(name))
@@ -158,7 +159,7 @@ def _open_source(
             array,
             values.nodata,
             georeference,
-            notes=values.notes if in_pixels else (*notes, *values.notes),
+            notes=(*notes, *values.notes),
         )
         return [_with_options(_in_pixels(opened, in_pixels, scene, str(name)), config, grid, values.packing)]
     path, variable = split_variable(source)
@@ -186,22 +187,23 @@ def _open_source(
 
 
 def _in_pixels(features: FeatureMap, axes: Sequence[FileVariable], scene: Scene, name: str) -> FeatureMap:
-    """Place features by coordinates in pixels of a scene, unless the georeference of the scene has a CRS.
+    """Place features by coordinates in pixels of a scene.
 
-    `axes` are the coordinates of rows and columns; empty if they are not in pixels.
+    A georeference without a CRS may be that of a part in pixels of the whole scene, as `open_scene` reads it. Otherwise, the
+    first pixel of the scene is 0. `axes` are the coordinates of rows and columns; empty if they are not in pixels.
 
     Raises
     ------
     SceneError
-        If the coordinates are not evenly spaced. If cells lie outside of a scene without a georeference, or contradict the
+        If the coordinates are not evenly spaced. If cells lie outside of the scene, or contradict the
         coordinates of its cube.
     """
-    if not axes or (scene.georeference is not None and scene.georeference.crs is not None):
+    if not axes:
         return features
     place = pixel_georeference(axes, name)
-    if scene.georeference is not None:
+    if scene.georeference is not None and scene.georeference.crs is None:
         return replace(features, georeference=place)
-    if has_numbers(scene.cube):
+    if scene.georeference is None and has_numbers(scene.cube):
         check_pixel_numbers(axes, scene.cube, name, scene.name)
         return features
     height, width = abs(place.transform[4]), abs(place.transform[0])

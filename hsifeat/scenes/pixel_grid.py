@@ -54,5 +54,5 @@ class PlacedGrid:
 
     @classmethod
     def in_pixels(cls, grid: PixelGrid, georeference: Georeference = PIXELS) -> Self:
-        """Return the grid of a scene without a georeference, in its own pixels or those of another scene."""
+        """Return the grid of a scene in its own pixels, or at another position in pixels."""
         return cls(grid.name, grid.rows, grid.cols, georeference)

@@ -5,6 +5,8 @@ NumPy's slicing is the oracle.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -71,6 +73,16 @@ def test_a_part_lies_on_its_pixels(part, kind, located, dataset, tmp_path):
     expected[rows, cols] = PIXELS[rows, cols]
     plane = dataset.t0_e.isel(y_s4=part[0], x_s4=part[1])
     np.testing.assert_allclose(imported(located, source(plane, kind, tmp_path), tmp_path), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["array", "nc"])
+def test_pixels_of_a_scene_with_a_crs_are_its_pixels(kind, located, dataset, tmp_path):
+    place = hsifeat.scenes.Georeference("EPSG:32632", (10.0, 0.0, 5e5, 0.0, -10.0, 4e6))
+    georeferenced = replace(located, georeference=place, labels={})
+    plane = source(dataset.t0_e[::-1], kind, tmp_path)
+    np.testing.assert_allclose(imported(georeferenced, plane, tmp_path), PIXELS, rtol=1e-6)
+    dataset[["labels_gt"]].isel(y=slice(None, None, -1)).to_netcdf(tmp_path / "gt.nc", engine="h5netcdf")
+    np.testing.assert_array_equal(hsifeat.open_labels(f"{tmp_path}/gt.nc:labels_gt", georeferenced).classes, CLASSES)
 
 
 def test_means_of_cells_lie_on_their_pixels(located, dataset, tmp_path):

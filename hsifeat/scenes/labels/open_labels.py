@@ -117,9 +117,12 @@ def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> L
 
 
 def _pixel_grid(scene: PixelGrid) -> PixelGrid | None:
-    """Return a scene as a grid of pixels; None if its georeference has a CRS, or its cube has coordinates that aren't pixels."""
+    """Return the grid of a scene in pixels; None if it has no georeference, and its cube has coordinates that aren't pixels.
+
+    A georeference without a CRS may be that of a part in pixels of the whole scene.
+    """
     if scene.georeference is not None:
-        return scene if scene.georeference.crs is None else None
+        return scene if scene.georeference.crs is None else PlacedGrid.in_pixels(scene)
     cube = getattr(scene, "cube", None)
     if axes := array_pixel_axes(cube):
         return PlacedGrid.in_pixels(scene, pixel_georeference(axes, scene.name))
