@@ -169,6 +169,11 @@ def extract_opened(
     list of SceneOutcome
         Results in the order of `openers`.
     """
+    if len(openers) > 1 and not shared_projection and ":mask=" in str(config.projection):
+        raise HsifeatError(
+            f"the mask of `projection={config.projection}` belongs to one scene, and there are {len(openers)}: set `shared_projection`, or "
+            "extract the scenes in separate calls"
+        )
     with open_executor(executor, listen) as opened:
         pool = None if isinstance(opened, InlineExecutor) else opened
         with _Scenes(openers, config, out, device, pool, listen, shared_projection=shared_projection) as scenes:

@@ -16,7 +16,7 @@ from hsifeat.formatting import format_value
 from hsifeat.imports.config import ImportConfig
 from hsifeat.imports.exported_table import is_exported_table, read_exported_table
 from hsifeat.imports.feature_map import FeatureMap
-from hsifeat.imports.placement import fits_grid, fitting_strides
+from hsifeat.imports.placement import fitting_strides
 from hsifeat.imports.quantisation import AlphaEarth, Dequantiser, scale_factors
 from hsifeat.imports.scales_beside import scales_beside
 from hsifeat.imports.unpacking import unpacking
@@ -25,7 +25,6 @@ from hsifeat.scenes.array_coordinates import (
     array_pixel_axes,
     check_pixel_numbers,
     coordinate_georeference,
-    has_coordinates,
     has_numbers,
     number_axes,
     own_georeference,
@@ -94,21 +93,10 @@ def open_feature_maps(
 
 
 def _without_useless_georeference(features: FeatureMap, scene: Scene) -> FeatureMap:
-    """Remove the georeference of features, with a note, if they can be placed by their shape only.
-
-    This is so if the scene has no georeference. It is also so for a file with a CRS if the scene is made from an array with
-    coordinates, but without a CRS, and these coordinates are not those of the file.
-    """
-    if features.georeference is None or features.in_pixels:
+    """Remove the georeference of features, with a note, if the scene has none, so that they are placed by their shape."""
+    if features.georeference is None or features.in_pixels or scene.georeference is not None:
         return features
-    reason = "the scene has no georeference"
-    if scene.georeference is not None:
-        unknown = scene.georeference.crs is None and has_coordinates(scene.cube)
-        is_file = features.georeference.crs is not None and not has_coordinates(features.array)
-        if not unknown or not is_file or fits_grid(features, scene):
-            return features
-        reason = "the coordinates of the scene have no CRS and are not those of the file"
-    note = f"{features.plane.layer}: placed by its shape, because {reason}; its own is not used"
+    note = f"{features.plane.layer}: placed by its shape, because the scene has no georeference; its own is not used"
     return replace(features, georeference=None, notes=(*features.notes, note))
 
 

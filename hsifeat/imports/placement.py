@@ -115,12 +115,6 @@ def _find_alignment(features: FeatureMap, scene: PixelGrid) -> _Alignment | None
     return _Alignment(int(first[1]), int(first[0]), stride, factor)
 
 
-def fits_grid(features: FeatureMap, scene: PixelGrid) -> bool:
-    """Return whether the grids of features and of a scene are aligned, possibly after reversing rows or columns."""
-    source = features.georeference
-    return source is not None and (_find_alignment(features, scene) is not None or _is_turned(features, source, scene))
-
-
 def _is_turned(features: FeatureMap, source: Georeference, scene: PixelGrid) -> bool:
     """Return whether the grid of the features is aligned with the scene after its rows, its columns or both are reversed."""
     rows, cols = source.flip(features.shape, 0), source.flip(features.shape, 1)
@@ -192,6 +186,5 @@ def _list_strides(alignments: list[tuple[int, int]]) -> str:
 
 def _shape_text(features: FeatureMap, scene: PixelGrid) -> str:
     rows, cols = features.shape
-    georeferenced = features.georeference is not None and scene.georeference is None
-    reason = "the scene has no georeference" if georeferenced else "the features have no georeference"
-    return f"{features.source}: {rows} x {cols} cells on a scene of {scene.rows} x {scene.cols} pixels ({scene.name}), and {reason}"
+    owner = "scene has" if scene.georeference is None else "features have"
+    return f"{features.source}: {rows} x {cols} cells on a scene of {scene.rows} x {scene.cols} pixels ({scene.name}), and the {owner} no georeference"

@@ -13,7 +13,7 @@ from hsifeat.types import Cube
 
 
 def scales_beside(path: Path | None, array: Cube, name: str) -> Path | None:
-    """Return ``X_scales.npy`` beside ``X.npy``; None if there is no such file.
+    """Return ``X_scales.npy`` beside ``X.npy`` or ``X.npy.gz``; None if there is no such file.
 
     Parameters
     ----------
@@ -33,9 +33,10 @@ def scales_beside(path: Path | None, array: Cube, name: str) -> Path | None:
     mapped = None if path is not None else _mapped_corner(array)
     if mapped is not None:
         path = Path(mapped[0])
-    if path is None or path.suffix.lower() != ".npy":
+    unpacked = None if path is None else Path(path.name.removesuffix(".gz"))
+    if path is None or unpacked is None or unpacked.suffix.lower() != ".npy":
         return None
-    beside = path.with_name(f"{path.stem}_scales.npy")
+    beside = path.with_name(f"{unpacked.stem}_scales.npy")
     if not beside.is_file():
         return None
     if mapped is not None and not _is_whole(array, mapped[1], path):

@@ -22,6 +22,8 @@ from hsifeat.types import Cube
 ARRAY_KEY = " array"
 """Key of an array among its coordinates; no coordinate has this name."""
 
+# Names of coordinates that are longitudes or latitudes, with or without a unit.
+_DEGREES = frozenset({"lon", "lat", "longitude", "latitude"})
 # Names of coordinates that give the place of each pixel, if they have the dimensions of rows and columns.
 _PLACES = frozenset({"x", "y", "xc", "yc", "lon", "lat", "longitude", "latitude"})
 # Whole numbers and halves from here on are too large for numbers of pixels.
@@ -235,6 +237,8 @@ def _may_number_pixels(axes: Iterable[FileVariable | None], transform: Any) -> b
         return False
     known = [axis for axis in axes if axis is not None]
     if any("standard_name" in axis.attrs or parse_unit(axis.unit) is not None for axis in known):
+        return False
+    if any(axis.dims[0].lower() in _DEGREES for axis in known):
         return False
     halves = np.array([2 * value for axis in known for value in axis.values()])
     return bool(np.all(halves == np.round(halves)) and np.all(np.abs(halves) < 2 * _MAX_PIXELS))

@@ -145,6 +145,23 @@ def test_stores_with_one_name_are_refused(tmp_path):
     assert scene_name("data/my scene (1).mat") == "my-scene-1"
 
 
+def test_a_mask_of_one_scene_is_refused_for_several(tmp_path):
+    """The projection of each scene was fitted at the pixels of one mask, which belongs to one of them."""
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", small_cube(rows=24, cols=20))
+    np.save(tmp_path / "mask.npy", np.tri(24, 20, dtype=np.uint8))
+    paths, options = (
+        [tmp_path / "a.npy", tmp_path / "b.npy"],
+        OPTIONS | {"projection": f"pca:3:mask={tmp_path}/mask.npy"},
+    )
+    with pytest.raises(
+        HsifeatError, match="belongs to one scene, and there are 2: set `shared_projection`, or extract"
+    ):
+        extract_scenes(paths, **options, out=tmp_path / "stores")
+    outcomes = extract_scenes(paths, **options, out=tmp_path / "stores", shared_projection=True)
+    assert [outcome.error for outcome in outcomes] == [None, None]
+
+
 def test_files_of_a_folder_are_scenes(tmp_path):
     """The items of `os.scandir` are paths, but neither texts nor `pathlib.Path`."""
     np.save(tmp_path / "a.npy", small_cube(rows=24, cols=20))

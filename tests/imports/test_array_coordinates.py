@@ -244,6 +244,12 @@ def test_a_geotiff_is_placed_on_a_scene_of_coordinates_without_a_crs(east, scene
         cube = cube.assign_coords(y=2 * cube.y, x=2 * cube.x)
     file, heard = write_raster(tmp_path / "e.tif", encoder, WHERE @ Affine.translation(((east or 0) - 5e5) / 10, 0)), []
     located = hsifeat.Scene("located", cube).with_bands([1, 2])
+    if east == 500_003:
+        with pytest.raises(
+            SceneError, match="lies on another grid than the scene located, and the scene located has no CRS"
+        ):
+            hsifeat.import_planes(located, file, out=tmp_path / "e.zarr")
+        return
     store = hsifeat.import_planes(located, file, out=tmp_path / "e.zarr", listen=heard.append)
     np.testing.assert_array_equal(values_of(store)["t0/e"][located.valid], encoder[located.valid])
     assert ("e: placed by its shape, because the" in str(heard)) == (east != 500_000)

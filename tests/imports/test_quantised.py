@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import h5py
 import numpy as np
 import pytest
@@ -233,6 +235,15 @@ def test_alphaearth_values_are_squared_and_their_masked_pixels_are_invalid(scene
     expected[7, 9] = 0
     np.testing.assert_allclose(values_of(store)["t0/aef"], expected, rtol=1e-6)
     assert np.argwhere(~store.valid).tolist() == [[7, 9]]
+
+
+def test_factors_beside_a_compressed_tile_are_used(scene, tmp_path):
+    stored = np.random.default_rng(4).integers(-127, 128, (75, 53, 3)).astype(np.int8)
+    np.save(tmp_path / "tile.npy", stored)
+    (tmp_path / "tile.npy.gz").write_bytes(gzip.compress((tmp_path / "tile.npy").read_bytes()))
+    np.save(tmp_path / "tile_scales.npy", np.full((75, 53), 0.5, np.float32))
+    store = hsifeat.import_planes(scene, {"e": tmp_path / "tile.npy.gz"}, out=tmp_path / "e.zarr")
+    np.testing.assert_array_equal(values_of(store)["t0/e"], 0.5 * stored)
 
 
 def test_factors_beside_a_file_take_precedence_over_the_formula_of_alphaearth(scene, tmp_path):

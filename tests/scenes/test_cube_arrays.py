@@ -93,6 +93,11 @@ def test_lazy_masked_arrays_are_refused_before_their_values_are_used(use, mask):
         (("band", "y", "x"), "'y', 'x', 'band'"),
         (("x", "y", "wavelength"), "'y', 'x', 'wavelength'"),
         (("feature", "lat", "lon"), "'lat', 'lon', 'feature'"),
+        (("x_s4", "y_s4", "channel_e"), "'y_s4', 'x_s4', 'channel_e'"),
+        (
+            ("projection_x_coordinate", "projection_y_coordinate", "c"),
+            "'projection_y_coordinate', 'projection_x_coordinate', 'c'",
+        ),
         (("y", "x", "band"), None),
         (("y", "x", "feature"), None),
         (("dim_0", "dim_1", "dim_2"), None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from hsifeat.scenes.readers.raster import FileVariable
@@ -12,11 +13,11 @@ _BANDS = {
 }  # fmt: skip
 _ROWS = {
     "y", "row", "rows", "line", "lines", "lat", "latitude", "northing", "downtrack", "along_track", "number_of_lines",
-    "height", "ny",
+    "height", "ny", "yc", "projection_y_coordinate", "south_north",
 }  # fmt: skip
 _COLS = {
     "x", "col", "cols", "column", "columns", "sample", "samples", "lon", "longitude", "easting", "crosstrack",
-    "cross_track", "across_track", "pixels_per_line", "width", "nx",
+    "cross_track", "across_track", "pixels_per_line", "width", "nx", "xc", "projection_x_coordinate", "west_east",
 }  # fmt: skip
 _COORDINATE_NAMES = {"lat", "latitude", "lon", "longitude", "latitudes", "longitudes"}
 
@@ -113,8 +114,10 @@ def _role(variable: FileVariable, axis: int, variables: Mapping[str, FileVariabl
 def role_of_name(dimension: str) -> str:
     """Return the role that the name of a dimension states: ``rows``, ``cols``, ``bands``, or an empty string if none.
 
-    >>> role_of_name("latitude"), role_of_name("time")
-    ('rows', '')
+    Names of `hsifeat.Features.to_xarray` may end with the stride of a plane.
+
+    >>> role_of_name("latitude"), role_of_name("x_s4"), role_of_name("time")
+    ('rows', 'cols', '')
     """
-    name = dimension.rpartition("/")[2].lower()
+    name = re.sub(r"_s[0-9]+$", "", dimension.rpartition("/")[2].lower())
     return next((role for role, names in (("bands", _BANDS), ("rows", _ROWS), ("cols", _COLS)) if name in names), "")

@@ -62,4 +62,21 @@ def read_gzip(path: Path, ndim: int, variable: str | None) -> Raster:
     notes, scale_notes = (
         tuple(note.replace(content.name, path.name) for note in found) for found in (raster.notes, raster.scale_notes)
     )
-    return replace(raster, notes=notes, scale_notes=scale_notes)
+    return replace(raster, notes=(*notes, *_unread_notes(path, content)), scale_notes=scale_notes)
+
+
+def _unread_notes(path: Path, content: Path) -> tuple[str, ...]:
+    """Name files beside a compressed GeoTIFF from which GDAL would take metadata."""
+    if content.suffix.lower() not in {".tif", ".tiff"}:
+        return ()
+    names = [
+        f"{path.name}.aux.xml",
+        f"{content.name}.aux.xml",
+        *(content.stem + one for one in (".tfw", ".tifw", ".wld")),
+    ]
+    found = [name for name in names if path.with_name(name).is_file()]
+    return (
+        (f"{path.name}: {' and '.join(found)} beside it not read, because the file is compressed: unpack it",)
+        if found
+        else ()
+    )

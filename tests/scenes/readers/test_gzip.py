@@ -9,6 +9,7 @@ import tempfile
 import numpy as np
 import pytest
 import rasterio
+from rasterio import Affine
 
 from hsifeat import open_scene
 from hsifeat.errors import SceneError
@@ -89,3 +90,27 @@ def test_other_formats_are_not_read_while_compressed(tmp_path):
         SceneError, match=r"can't be read while compressed: unpack it, or give one of \.mat\.gz, \.npy\.gz"
     ):
         open_scene(tmp_path / "x.img.gz")
+
+
+@pytest.mark.parametrize("beside", ["scene.tif.aux.xml", "scene.tif.gz.aux.xml", "scene.tfw"])
+def test_metadata_beside_a_compressed_file_are_noted(tmp_path, temporary, beside):
+    """GDAL reads them beside the unpacked file, so that the no-data value or the position was lost without a note."""
+    with rasterio.open(
+        tmp_path / "scene.tif",
+        "w",
+        driver="GTiff",
+        height=4,
+        width=5,
+        count=3,
+        dtype="int16",
+        transform=Affine(2, 0, 0, 0, -2, 0),
+    ) as file:
+        file.write(np.arange(60, dtype=np.int16).reshape(3, 4, 5))
+    path = tmp_path / "scene.tif.gz"
+    path.write_bytes(gzip.compress((tmp_path / "scene.tif").read_bytes()))
+    assert not any("unpack" in note for note in open_scene(path).notes)
+    (tmp_path / beside).write_text("10\n0\n0\n-10\n500005\n3999995\n" if beside.endswith("tfw") else "<PAMDataset/>")
+    assert (
+        f"scene.tif.gz: {beside} beside it not read, because the file is compressed: unpack it"
+        in open_scene(path).notes
+    )
