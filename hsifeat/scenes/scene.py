@@ -44,8 +44,7 @@ class Scene(CubeShape):
         metadata are used as those of a NetCDF file.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
         Centre wavelength and full width at half maximum of each band in nm; None if unknown. In place of None, the
-        coordinates of an `xarray.DataArray` are used. The wavelengths need not ascend. The arrays are copies, and can't be
-        changed.
+        coordinates of an `xarray.DataArray` are used. They need not ascend. The arrays are read-only copies.
     labels : dict of str to Labels
         Label maps on the scene's grid, by name. A map with a georeference has that of the scene.
     band_names : tuple of str
