@@ -33,7 +33,7 @@ class FeatureMap:
     georeference : Georeference or None
         CRS and transform of the grid of the file; None if unknown.
     in_pixels : bool
-        Whether `georeference` is the position in pixels of the scene instead of map coordinates.
+        Whether `georeference` is in pixel coordinates of the scene instead of map coordinates.
     dequantiser : Dequantiser, optional
         Restores quantised values. [default: values are used as stored]
     unpacking : Unpacking, optional

@@ -232,7 +232,7 @@ def _open_files(
 
 
 def _with_pixel_georeference(raster: Raster, name: str) -> Raster:
-    """Add the position of a file in pixels of a scene, unless the file has the pixels of a whole scene."""
+    """Use coordinates in pixels of a scene as the georeference of a file, unless the file has all pixels of the scene."""
     if not raster.pixel_axes:
         return raster
     try:

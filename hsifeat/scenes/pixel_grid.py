@@ -34,7 +34,7 @@ class PixelGrid(Protocol):
 
 
 PIXELS = Georeference(None, (1.0, 0.0, -0.5, 0.0, 1.0, -0.5))
-"""Position of a scene in its own pixels, where the centre of the first pixel has the coordinates 0."""
+"""Georeference of a scene in its own pixel coordinates, where the centre of the first pixel is (0, 0)."""
 
 
 @dataclass(frozen=True)

@@ -117,9 +117,10 @@ def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> L
 
 
 def _pixel_grid(scene: PixelGrid) -> PixelGrid | None:
-    """Return the grid of a scene in pixels; None if it has no georeference, and its cube has coordinates that aren't pixels.
+    """Return the grid of a scene in pixel coordinates, or None.
 
-    A georeference without a CRS may be that of a part in pixels of the whole scene.
+    None if the scene has no georeference, and the coordinates of its cube are not in pixels. A georeference without a CRS may
+    be that of a part in pixels of the whole scene.
     """
     if scene.georeference is not None:
         return scene if scene.georeference.crs is None else PlacedGrid.in_pixels(scene)

@@ -278,10 +278,11 @@ def _read_georeference(header: EnviHeader, data_file: Path) -> tuple[Georeferenc
 
 
 def _map_info_problem(header: EnviHeader) -> str:
-    """Return what is wrong with the fields of the map info, of which GDAL reads what it can; "" if nothing is.
+    """Return what is wrong with the fields of the map info, or an empty text. GDAL does not report such faults.
 
-    The fields are a name, six numbers (pixel, position and size of a pixel), and in UTM the zone and the hemisphere. A number with
-    a decimal comma is two fields. Longitudes and latitudes may have the zone 0, after which GDAL assumes the datum WGS-84.
+    The fields are a name, six numbers (reference pixel, its position, and the size of a pixel), and in UTM the zone and the
+    hemisphere. A number with a decimal comma becomes two fields. Longitudes and latitudes may have the zone 0, after which GDAL
+    assumes the datum WGS-84.
     """
     name, *fields = [value.strip() for value in header.values("map info") or [""]]
     are_numbers = [bool(np.isfinite(spectrum.parse_numbers([field])).any()) for field in fields]
