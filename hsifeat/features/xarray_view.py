@@ -97,7 +97,7 @@ def to_xarray(
     for plane in planes:
         array = store.plane(plane.id)
         metadata: Any = array.metadata
-        # A plane of stride 1 has the axes of the scene, so that masks and labels of the scene fit it.
+        # A plane of stride 1 has the axes of the scene, so that masks and labels of the scene apply to it.
         dims = tuple({"y_s1": "y", "x_s1": "x"}.get(dim, dim) for dim in metadata.dimension_names)
         variables[_free_name(f"t{plane.id.t}_{plane.id.layer}", variables)] = _plane(array, dims, plane)
     coordinates |= plane_coordinates
