@@ -188,6 +188,8 @@ def check_slices(array: Any, name: str, kind: str, *, masks: bool = False) -> No
 def check_dimensions(array: Any, name: str, kind: str) -> None:
     """Raise `SceneError` if an array names its dimensions, as xarray does, in another order than rows, columns, bands.
 
+    The attributes ``axis`` and ``standard_name`` of coordinates count, too.
+
     Parameters
     ----------
     array : array-like of three dimensions
@@ -197,17 +199,19 @@ def check_dimensions(array: Any, name: str, kind: str) -> None:
     kind : str
         What the array is, for messages.
     """
-    from hsifeat.scenes.readers.dimension_roles import role_of_name
+    from hsifeat.scenes.readers.dimension_roles import role_of_dimension
 
     dims = getattr(array, "dims", ())
     if not isinstance(dims, tuple) or len(dims) != 3:
         return
     order = ("rows", "cols", "bands")
-    roles = [role_of_name(str(dim)) for dim in dims]
+    coords = getattr(array, "coords", {})
+    roles = [role_of_dimension(str(dim), coords[dim].attrs if dim in coords else {}) for dim in dims]
     if all(role in {"", expected} for role, expected in zip(roles, order, strict=True)):
         return
-    known = dict(zip(roles, dims, strict=True))
-    wanted = ", ".join(repr(known.get(role, known.get("", "…"))) for role in order)
+    unknown = iter([dim for role, dim in zip(roles, dims, strict=True) if not role])
+    known = {role: dim for role, dim in zip(roles, dims, strict=True) if role}
+    wanted = ", ".join(repr(known[role] if role in known else next(unknown, "…")) for role in order)
     raise SceneError(
         f"{name}: a {kind} has the axes rows, cols, bands; found the dimensions {', '.join(map(str, dims))}: give "
         f"array.transpose({wanted})"

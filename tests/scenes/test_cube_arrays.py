@@ -87,12 +87,24 @@ def test_lazy_masked_arrays_are_refused_before_their_values_are_used(use, mask):
         Scene("x", wrong)
 
 
+@pytest.mark.parametrize("attribute", ["axis", "standard_name"])
+def test_axes_that_coordinates_state_are_heeded(attribute):
+    """As in a file: rows and columns, and with them eastings and northings, were exchanged."""
+    stated = {"axis": ("Y", "X"), "standard_name": ("projection_y_coordinate", "projection_x_coordinate")}[attribute]
+    coords = {dim: (dim, 10.0 * np.arange(5), {attribute: text}) for dim, text in zip("vw", stated, strict=True)}
+    array = xarray.DataArray(np.random.default_rng(0).normal(size=(5, 5, 3)), coords, dims=("v", "w", "c"))
+    np.testing.assert_array_equal(Scene("x", array).cube[...], array.to_numpy())
+    with pytest.raises(SceneError, match=r"found the dimensions w, v, c: give array.transpose\('v', 'w', 'c'\)$"):
+        Scene("x", array.transpose("w", "v", "c"))
+
+
 @pytest.mark.parametrize(
     ("dims", "order"),
     [
         (("band", "y", "x"), "'y', 'x', 'band'"),
         (("x", "y", "wavelength"), "'y', 'x', 'wavelength'"),
         (("feature", "lat", "lon"), "'lat', 'lon', 'feature'"),
+        (("wavelength", "v", "w"), "'v', 'w', 'wavelength'"),
         (("x_s4", "y_s4", "channel_e"), "'y_s4', 'x_s4', 'channel_e'"),
         (
             ("projection_x_coordinate", "projection_y_coordinate", "c"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from hsifeat.scenes.readers.raster import FileVariable
 
@@ -103,10 +104,28 @@ def _role(variable: FileVariable, axis: int, variables: Mapping[str, FileVariabl
         return ""
     dim = variable.dims[axis]
     coordinate = variables.get(dim)
-    letter = str(coordinate.attrs.get("axis", "")).upper() if coordinate is not None else ""
-    named = role_of_name(dim)
+    return role_of_dimension(dim, {} if coordinate is None else coordinate.attrs)
+
+
+def role_of_dimension(dimension: str, attrs: Mapping[str, Any]) -> str:
+    """Return the role of a dimension: ``rows``, ``cols``, ``bands``, or an empty string if unknown.
+
+    Parameters
+    ----------
+    dimension : str
+        Name of the dimension.
+    attrs : mapping of str to object
+        Attributes of its coordinates. Of those of the CF conventions, ``axis`` and ``standard_name`` are used.
+
+    Examples
+    --------
+    >>> role_of_dimension("a", {"axis": "X"}), role_of_dimension("a", {"standard_name": "latitude"})
+    ('cols', 'rows')
+    """
+    letter = str(attrs.get("axis", "")).upper()
+    names = role_of_name(dimension), role_of_name(str(attrs.get("standard_name", "")))
     for role, role_letter in (("bands", "-"), ("rows", "Y"), ("cols", "X")):
-        if role == named or letter == role_letter:
+        if role in names or letter == role_letter:
             return role
     return ""
 
