@@ -121,7 +121,7 @@ def stack_band_files(paths: Sequence[Path]) -> Raster:
         if difference := _difference(rasters[0], raster):
             raise SceneError(f"{path} has {difference} of {paths[0]}: all bands of a scene must share one grid")
     nodata = combine_bands([by_band(raster.nodata, 1)[0] for raster in rasters])
-    folder = paths[0].parent.name
+    folder = paths[0].absolute().parent.name
     differing = describe_bands(nodata)
     nodata_notes = (f"{folder}: its bands have different no-data values: {differing}",) if differing else ()
     scale, scale_notes = rasters[0].scale, tuple(dict.fromkeys(note for one in rasters for note in one.scale_notes))
