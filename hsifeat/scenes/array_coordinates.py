@@ -24,9 +24,9 @@ ARRAY_KEY = " array"
 
 # Names of coordinates that are longitudes or latitudes, with or without a unit.
 _DEGREES = frozenset({"lon", "lat", "longitude", "latitude"})
-# Names of coordinates that give the place of each pixel, if they have the dimensions of rows and columns.
+# Names of coordinates that state the position of each pixel if they have two dimensions.
 _PLACES = frozenset({"x", "y", "xc", "yc", "lon", "lat", "longitude", "latitude"})
-# Whole numbers and halves from here on are too large for numbers of pixels.
+# Whole numbers and halves from here on are too large for pixel coordinates.
 _MAX_PIXELS = 100_000
 
 
@@ -54,7 +54,7 @@ class _Position:
     has_coordinates : bool
         Whether the array has coordinates of rows and columns other than the indices 0, 1, 2 and so on.
     numbers_pixels : bool
-        Whether the georeference may consist of numbers of pixels instead of map coordinates.
+        Whether the georeference may be in pixel coordinates instead of map coordinates.
     """
 
     georeference: Georeference | None = None
@@ -69,7 +69,7 @@ def coordinate_georeference(
 ) -> tuple[Georeference | None, tuple[str, ...]]:
     """Read the georeference of an array from its coordinates and its grid mapping, as from a CF file.
 
-    Without coordinates of rows and columns, the attribute ``GeoTransform`` of the grid mapping counts. Without a CRS in the
+    Without coordinates of rows and columns, the attribute ``GeoTransform`` of the grid mapping is used. Without a CRS in the
     grid mapping, the CRS is that of the attribute ``crs``, or of the scene.
 
     Parameters
@@ -110,10 +110,10 @@ def coordinate_georeference(
 
 
 def own_georeference(array: Any, name: str) -> tuple[Georeference | None, tuple[str, ...]]:
-    """Read the georeference of an array, without that of a scene.
+    """Read the georeference that an array states itself.
 
-    Whole numbers and halves below 100,000 may be numbers of pixels, such as those of a crop, of every second pixel, or of means
-    of pixels. They are no positions unless the array states a CRS, a ``GeoTransform`` with pixels of another size than 1, or a
+    Whole numbers and halves below 100,000 may be pixel coordinates, such as those of a crop, of every second pixel, or of means
+    of pixels. They are not used as a georeference unless the array states a CRS, a ``GeoTransform`` with pixels of another size than 1, or a
     unit or ``standard_name`` of map coordinates.
 
     Parameters
@@ -212,11 +212,11 @@ def _read_position(array: Any, name: str) -> _Position:
 def _with_counting_coordinates(
     variables: dict[str, FileVariable], spatial: tuple[str, str], transform: Any
 ) -> dict[str, FileVariable]:
-    """Return variables without the coordinates of rows and columns that say nothing on the place of an array.
+    """Return variables without those coordinates of rows and columns that do not state the position of an array.
 
     `spatial` are the dimensions of rows and columns, and `transform` is the attribute ``GeoTransform``, or None. Coordinates in
-    pixels of a scene count with a transform. Without one, they are numbers like others. The indices 0, 1, 2 and so on don't
-    count.
+    pixels of a scene are kept if there is a transform; otherwise they are treated like other numbers. The indices 0, 1, 2 and
+    so on are left out.
     """
     in_pixels = all(count_pixels(variables.get(dim)) for dim in spatial)
     if in_pixels and transform is not None:
@@ -228,7 +228,7 @@ def _with_counting_coordinates(
 
 
 def _may_number_pixels(axes: Iterable[FileVariable | None], transform: Any) -> bool:
-    """Return whether coordinates of rows and columns without a CRS may be numbers of pixels.
+    """Return whether coordinates of rows and columns without a CRS may be pixel coordinates.
 
     `transform` is the attribute ``GeoTransform`` of the array, or None.
     """
@@ -256,7 +256,7 @@ def array_pixel_axes(array: Any) -> tuple[FileVariable, ...]:
 
 
 def check_pixel_numbers(axes: Sequence[FileVariable | None], cube: Cube, name: str, scene_name: str) -> None:
-    """Raise `SceneError` if the coordinates of features contradict those of a scene, where both are numbers of pixels.
+    """Raise `SceneError` if the coordinates of features contradict those of a scene, where both are pixel coordinates.
 
     Coordinates that ascend by 1 from 0, 0.5 or 1 only say in which direction the cells are counted. Without
     coordinates, the pixels of a scene are counted from 0.
@@ -294,12 +294,12 @@ def check_pixel_numbers(axes: Sequence[FileVariable | None], cube: Cube, name: s
 
 
 def has_coordinates(cube: Cube) -> bool:
-    """Return whether a cube, or the cube whose bands it has, has coordinates of rows and columns."""
+    """Return whether a cube, or the cube from which its bands were selected, has coordinates of rows and columns."""
     return all(_numbers(one) is not None for one in number_axes(_whole_cube(cube)))
 
 
 def has_numbers(cube: Cube | None) -> bool:
-    """Return whether a cube, or the cube whose bands it has, has coordinates of rows or of columns."""
+    """Return whether a cube, or the cube from which its bands were selected, has coordinates of rows or of columns."""
     return any(_numbers(one) is not None for one in number_axes(_whole_cube(cube)))
 
 
@@ -325,7 +325,7 @@ def _numbers(coordinate: FileVariable | None) -> NDArray[np.float64] | None:
 
 
 def _numbers_of(transform: Any) -> NDArray[np.float64]:
-    """Return the numbers of an attribute ``GeoTransform``, which may be a text; none if there is no such attribute."""
+    """Return the numbers of an attribute ``GeoTransform``, which may be a text. The array is empty without one."""
     return parse_numbers(
         transform.split() if isinstance(transform, str) else np.ravel([] if transform is None else transform)
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Transform = tuple[float, float, float, float, float, float]
 
-# Maximum rounding of coordinates that give the place of a grid, as a share of a cell.
+# Largest rounding error of coordinates from which a transform is computed, as a fraction of a cell.
 _MAX_ROUNDING = 0.25
 
 
@@ -291,7 +291,7 @@ def _coordinate_transform(
         if axis is x and turn is not None:
             values = _unwrapped(values, turn / scale)
         step = (values[-1] - values[0]) / (len(values) - 1)
-        # Steps of float32 coordinates can differ by the distance of two float32 numbers.
+        # Steps of float32 coordinates can differ by the distance between adjacent float32 numbers.
         tolerance = max(1e-3 * abs(step), min(rounding, _MAX_ROUNDING * abs(step)))
         if step == 0 or np.abs(np.diff(values) - step).max() > tolerance:
             return None, "its coordinates are not evenly spaced"
