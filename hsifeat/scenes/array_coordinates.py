@@ -113,8 +113,8 @@ def own_georeference(array: Any, name: str) -> tuple[Georeference | None, tuple[
     """Read the georeference that an array states itself.
 
     Whole numbers and halves below 100,000 may be pixel coordinates, such as those of a crop, of every second pixel, or of means
-    of pixels. They are not used as a georeference unless the array states a CRS, a ``GeoTransform`` with pixels of another size than 1, or a
-    unit or ``standard_name`` of map coordinates.
+    of pixels. They are not used as a georeference unless the array states a CRS, a ``GeoTransform`` with pixels of another size
+    than 1, or a unit or ``standard_name`` of map coordinates.
 
     Parameters
     ----------
