@@ -60,6 +60,16 @@ def load_slice(part: Any) -> NDArray[Any]:
     return np.asanyarray(getattr(part, "data", part) if hasattr(part, "dims") else part)
 
 
+def has_labelled_axes(array: object) -> bool:
+    """Return whether a value is an `xarray.DataArray`, a `pandas.DataFrame` or their like. NumPy ignores their coordinates.
+
+    >>> import numpy as np
+    >>> has_labelled_axes(np.ones(2))
+    False
+    """
+    return hasattr(array, "dims") or hasattr(array, "columns")
+
+
 def plain_values(part: Any) -> NDArray[Any]:
     """Return a slice of a cube or of another image as a NumPy array without a mask.
 

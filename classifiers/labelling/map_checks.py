@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from classifiers.labelling.label_set import LARGEST_LABEL_CLASS
 from hsifeat.errors import HeadError
+from hsifeat.types import has_labelled_axes
 
 
 def checked_labels(classes: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.integer]:
@@ -25,7 +26,7 @@ def checked_labels(classes: NDArray[np.integer], shape: tuple[int, int]) -> NDAr
             "labels are an array without a mask, because masked labels would count as classes; found a masked array: give "
             "classes.filled(0), in which 0 is unlabelled"
         )
-    if hasattr(classes, "dims") or hasattr(classes, "columns"):
+    if has_labelled_axes(classes):
         raise HeadError(
             f"labels are a NumPy array; found {type(classes).__name__}, whose coordinates would be ignored: give its values in the order "
             "of the rows and columns of the scene, for example array.reindex_like(scene_array).values"

@@ -55,7 +55,7 @@ def _lies_on(
     """Return whether the centre of each pixel of `scene` is in a pixel of `other` that is True in `mask`."""
     here, there = scene.georeference, other.georeference
     nowhere = np.zeros(len(rows), np.bool_)
-    if here is None or there is None or not mask.any():
+    if here is None or there is None or here.crs is None or there.crs is None or not mask.any():
         return nowhere
     try:
         positions = _Positions(scene, other, here, there)
@@ -84,12 +84,8 @@ class _Positions:
     def __init__(self, scene: ScenePart, other: ScenePart, here: Georeference, there: Georeference) -> None:
         names = scene.names[0], other.names[0]
         self._from, self._to = affine_parts(here, names[0]), affine_parts(there, names[1])
-        if here.crs is None or there.crs is None:
-            raise SceneError(
-                f"{names[0]} and {names[1]} are not both in a known CRS: their positions can't be compared"
-            )
-        self._turn = whole_turn(there.crs)
-        self._transform = None if here.same_crs(there) else PositionTransformer(here.crs, there.crs, names)
+        self._turn = whole_turn(str(there.crs))
+        self._transform = None if here.same_crs(there) else PositionTransformer(str(here.crs), str(there.crs), names)
         sides, start = self._to
         centre = (start + sides @ (other.window.cols / 2, other.window.rows / 2))[0]
         self._first = centre - (self._turn or 0) / 2

@@ -293,11 +293,6 @@ def check_pixel_numbers(axes: Sequence[FileVariable | None], cube: Cube, name: s
         )
 
 
-def has_coordinates(cube: Cube) -> bool:
-    """Return whether a cube, or the cube from which its bands were selected, has coordinates of rows and columns."""
-    return all(_numbers(one) is not None for one in number_axes(_whole_cube(cube)))
-
-
 def has_numbers(cube: Cube | None) -> bool:
     """Return whether a cube, or the cube from which its bands were selected, has coordinates of rows or of columns."""
     return any(_numbers(one) is not None for one in number_axes(_whole_cube(cube)))

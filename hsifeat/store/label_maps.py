@@ -13,7 +13,7 @@ from hsifeat.errors import StoreError
 from hsifeat.store.keys import LABELS, is_store_file
 from hsifeat.store.plane_layout import small_array_options
 from hsifeat.store.store_files import StoreFiles, damage_errors
-from hsifeat.types import LARGEST_CLASS
+from hsifeat.types import LARGEST_CLASS, has_labelled_axes
 
 if TYPE_CHECKING:
     import zarr
@@ -145,7 +145,7 @@ def _is_class(key: object) -> bool:
 
 def _class_error(name: str, classes: NDArray[np.integer]) -> str:
     """Describe a fault in the class numbers of a label map; return an empty text if there is none."""
-    if hasattr(classes, "dims") or hasattr(classes, "columns"):
+    if has_labelled_axes(classes):
         return (
             f"the label map {name} is a {type(classes).__name__}, whose coordinates would be ignored: give its values in the order of "
             "the rows and columns of the scene"

@@ -209,6 +209,8 @@ def test_numbers_of_pixels_and_unusable_coordinates_are_no_georeference():
         full.assign_coords(x=full.x.assign_attrs(units="m")),
         full.assign_coords(y=full.y.assign_attrs(standard_name="latitude")),
         placed.assign_coords(y=full.y * 2 + 1),
+        full.rename(y="lat", x="lon"),  # a map of the world in whole degrees has no units in many files
+        full.rename(x="Longitude"),
     ):
         assert Scene("x", known[::2]).georeference is not None
     places = {name: (("y", "x"), np.ones((4, 5))) for name in ("lat", "lon")}
