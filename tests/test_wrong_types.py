@@ -12,7 +12,7 @@ import pytest
 
 import hsifeat
 from hsifeat import Labels, Scene, Window
-from tests.helpers.wrong_values import accepted_masks, bare_errors
+from tests.helpers.wrong_values import accepted_labelled_arrays, accepted_masks, bare_errors
 
 RNG = np.random.default_rng(0)
 CUBE = RNG.normal(size=(16, 18, 6)).astype(np.float32)
@@ -34,6 +34,7 @@ NAMES = [
     "import_planes",
     "fit_projection",
     "Projection",
+    "Projection.apply",
     "NoiseSchedule",
     "rank_timesteps",
     "open_features",
@@ -67,6 +68,8 @@ NAMES = [
 SWITCHES = {"Features.sample": {"keep"}}
 # Masked cells are cells without features.
 USED_MASKS = {"import_planes": {"features"}}
+# Coordinates of a cube are used, see tests/scenes/test_cube_arrays.py. A split reads only the number of rows of its table.
+USED_COORDINATES = {"Scene": {"cube"}, "SplitCV.split": {"X"}}
 _numbers = count()
 
 
@@ -137,6 +140,10 @@ def calls(tmp_path_factory):
                 hsifeat.Projection,
                 lambda: {"spec": "own", "weights": np.eye(6, 2), "offset": np.zeros(2), "clip": False},
             ),
+            "Projection.apply": (
+                hsifeat.Projection("own", np.eye(6, 2), np.zeros(2), clip=False).apply,
+                lambda: {"spectra": CUBE},
+            ),
             "NoiseSchedule": (hsifeat.NoiseSchedule, lambda: {"alphas_cumprod": np.linspace(0.99, 0.01, 100)}),
             "rank_timesteps": (
                 hsifeat.rank_timesteps,
@@ -205,3 +212,9 @@ def test_a_wrong_type_is_an_error_of_hsifeat(calls, name):
 def test_a_masked_array_is_refused_or_its_mask_is_used(calls, name):
     function, make_arguments = calls[name]
     assert not set(accepted_masks(function, make_arguments)) - USED_MASKS.get(name, set())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_array_with_coordinates_is_refused_or_they_are_used(calls, name):
+    function, make_arguments = calls[name]
+    assert not accepted_labelled_arrays(function, make_arguments) - USED_COORDINATES.get(name, set())

@@ -20,6 +20,7 @@ from hsifeat.files import open_safetensors
 from hsifeat.formatting import format_count, format_value
 from hsifeat.projection.image import SpectralImage
 from hsifeat.scenes.scene_checks import as_lengths
+from hsifeat.types import has_labelled_axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,8 @@ class Projection:
     Raises
     ------
     ProjectionError
-        If a value has another type or shape, or is masked or not finite.
+        If a value has another type or shape, or is masked or not finite. If the weights are an `xarray.DataArray` or a
+        `pandas.DataFrame`, whose coordinates would be ignored.
     SceneError
         If the wavelengths are not one positive number per band.
 
@@ -135,7 +137,8 @@ class Projection:
         Raises
         ------
         ProjectionError
-            If the spectra have another number of bands, or masked values.
+            If the spectra have another number of bands, or masked values. If they are an `xarray.DataArray` or a
+            `pandas.DataFrame`, whose coordinates would be ignored.
 
         Examples
         --------
@@ -147,6 +150,7 @@ class Projection:
             raise ProjectionError(
                 f"the projection {self.spec} takes spectra of {format_count(self.bands, 'band')}; found an array of shape {np.shape(spectra)}"
             )
+        _refuse_labelled_axes(spectra, "spectra")
         if np.ma.is_masked(spectra):
             raise ProjectionError("masked spectra would be projected like all others: leave out the masked pixels")
         with np.errstate(over="ignore", invalid="ignore"):  # invalid pixels may hold values beyond float32
@@ -201,7 +205,17 @@ class Projection:
             raise ProjectionError(f"{path} is not a projection that hsifeat wrote: {error_summary(error)}") from error
 
 
+def _refuse_labelled_axes(values: object, name: str) -> None:
+    if has_labelled_axes(values):
+        raise ProjectionError(
+            f"{name} must be a NumPy array; found {type(values).__name__}, whose coordinates would be ignored: give its values with "
+            "the bands in the order of the scene"
+        )
+
+
 def _float32(values: object, name: str, axes: int) -> NDArray[np.float32]:
+    if axes == 2:
+        _refuse_labelled_axes(values, name)
     if np.ma.is_masked(values):
         raise ProjectionError(f"{name} must be an array without masked values, which would count as numbers")
     try:

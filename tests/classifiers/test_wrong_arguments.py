@@ -14,7 +14,7 @@ import classifiers
 import hsifeat
 from classifiers import LabelDatabase, LabelEdit, PixelTable, QuickMapper, Suggester
 from hsifeat import Labels, Scene
-from tests.helpers.wrong_values import accepted_masks, bare_errors
+from tests.helpers.wrong_values import accepted_labelled_arrays, accepted_masks, bare_errors
 
 RNG = np.random.default_rng(0)
 CLASSES = np.repeat(np.arange(4, dtype=np.uint8), 5)[None, :18].repeat(16, 0)
@@ -80,6 +80,8 @@ OBJECTS = {
 }
 # A mask is refused when the edit is painted.
 CHECKED_LATER = {"LabelEdit"}
+# scikit-learn compares the names of columns, and the order of rows is the order of the labels.
+TABLES = {"Head.fit": {"X"}, "Head.predict": {"X"}, "Head.predict_proba": {"X"}}
 # These are tested as names of `hsifeat`, or take no plain values.
 OF_HSIFEAT = set(dir(hsifeat)) | {"head_names", "smoothing_names", "plot_mixing"}
 _numbers = count()
@@ -235,3 +237,8 @@ def test_a_path_of_another_class_is_a_path(calls, name, parameter):
 @pytest.mark.parametrize("name", sorted(set(NAMES) - CHECKED_LATER))
 def test_a_masked_array_is_refused(calls, name):
     assert not accepted_masks(*calls[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_array_with_coordinates_is_refused(calls, name):
+    assert not accepted_labelled_arrays(*calls[name]) - TABLES.get(name, set())

@@ -4,6 +4,8 @@ import inspect
 from contextlib import suppress
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 
 import hsifeat
 from hsifeat import HsifeatError
@@ -71,3 +73,26 @@ def accepted_masks(function, make_arguments):
                 function(**make_arguments() | {parameter: np.ma.masked_array(value, mask)})
                 accepted.append(parameter)
     return accepted
+
+
+def accepted_labelled_arrays(function, make_arguments):
+    """Return the names of the parameters that take an array of two or more axes as an `xarray.DataArray` or a `pandas.DataFrame`."""
+    accepted = set()
+    for parameter, value in make_arguments().items():
+        if isinstance(value, np.ndarray) and value.ndim > 1:
+            labelled = [reversed_array(value)]
+            if value.ndim == 2:
+                labelled.append(pd.DataFrame(value))
+            for array in labelled:
+                with suppress(HsifeatError, WorkBegins):
+                    function(**make_arguments() | {parameter: array})
+                    accepted.add(parameter)
+    return accepted
+
+
+def reversed_array(values):
+    """Return an array whose first axis has coordinates that fall, so that the row of coordinate 0 is the last one."""
+    dims = ["y", "x", "band"][: values.ndim]
+    sizes = dict(zip(dims, values.shape, strict=True))
+    coordinates = {dim: np.arange(size) for dim, size in sizes.items()}
+    return xr.DataArray(values, dims=dims, coords=coordinates | {"y": coordinates["y"][::-1]})
