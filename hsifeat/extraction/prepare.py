@@ -77,6 +77,7 @@ def prepare(
         raise HsifeatError(f"config is a hsifeat.ExtractionConfig; found {format_value(config)}")
     if not isinstance(scene, Scene):
         scene = open_scene(scene)
+    scene.check_unchanged()
     backbone: Any = _backbone(config) if source is None else source
     if config.backbone is not None and not isinstance(config.backbone, str | Path):
         config.refuse(("class_label", "prompt", "upsample"), because="an opened `backbone`")

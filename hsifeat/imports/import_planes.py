@@ -128,6 +128,7 @@ def prepare_job(
 ) -> Job:
     """Prepare an import without writing anything; see `import_planes`."""
     opened = scene if isinstance(scene, Scene) else open_scene(scene)
+    opened.check_unchanged()
     prepared = prepare_import(opened, open_feature_maps(features, opened, config), config, listen)
     location = as_location(default_path(opened, prepared) if out is None else out)
     return Job(prepared.config, prepared.extractor, prepared.planes, prepared.recipe, location, "cpu")

@@ -123,7 +123,10 @@ class Labels:
                 f"labels {self.name!r} hold the class number {max(present)}; allowed are numbers up to {LARGEST_CLASS}, which files "
                 "of maps and tables can store: renumber the classes"
             )
-        object.__setattr__(self, "classes", read_only(self.classes))  # `counts` is computed once
+        # `counts` is computed once, and the array that was given may be changed later.
+        object.__setattr__(
+            self, "classes", read_only(self.classes.copy() if self.classes.flags.writeable else self.classes)
+        )
         object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
         colours = {**default_colours(present), **self.class_colours}
         object.__setattr__(self, "class_colours", {c: colours[c] for c in present})

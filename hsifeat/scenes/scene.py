@@ -217,24 +217,24 @@ class Scene(CubeShape):
     @cached_property
     def digest(self) -> str:
         """SHA-256 hex digest of shape, dtype, values and valid pixels. File name and format do not affect it."""
-        return self._compute_digest()
-
-    def _compute_digest(self) -> str:
         digest = CubeDigest(self.cube.shape, self.cube.dtype)
         for block in blocks(self.rows, self.cols, self.bands):
             digest.add(plain_values(self.cube[block.slices]))
         return digest.hexdigest(self.valid)
 
     def check_unchanged(self) -> None:
-        """Check that an array in memory has the values that it had when `digest` was read. Other cubes are not read.
+        """Check that an array in memory has the values that it had when `valid` and `digest` were read. Other cubes are not read.
 
         Raises
         ------
         SceneError
             If the array or the mask was changed.
         """
-        in_memory = isinstance(self.cube, np.ndarray) and not isinstance(self.cube, np.memmap)
-        if in_memory and self._compute_digest() != self.digest:
+        if not isinstance(self.cube, np.ndarray) or isinstance(self.cube, np.memmap):
+            return
+        current = replace(self)  # nothing was read from it
+        valid_changed = "valid" in vars(self) and not np.array_equal(current.valid, self.valid)
+        if valid_changed or ("digest" in vars(self) and current.digest != self.digest):
             raise changed_scene_error(self.name)
 
     def empty_bands(self) -> tuple[int, ...]:

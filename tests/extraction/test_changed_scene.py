@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from hsifeat import Scene, extract, fit_projection, open_backbone, open_features, open_scene, pretrain
+from hsifeat import Scene, extract, fit_projection, import_planes, open_backbone, open_features, open_scene, pretrain
 from hsifeat.errors import BackboneError, SceneError
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.prepare import prepare
@@ -50,6 +50,20 @@ def test_a_store_is_not_taken_for_the_store_of_a_changed_array(cube, options, tm
     with pytest.raises(SceneError, match=CHANGED):
         extract(scene, out=tmp_path / "s.zarr", **{**options, "layers": layers})
     assert [str(plane.id) for plane in open_features(tmp_path / "s.zarr").planes] == ["t0/mean-3"]
+
+
+@pytest.mark.parametrize("value", [0, np.nan], ids=["blank", "NaN"])
+@pytest.mark.parametrize("read", ["valid", "digest"])
+def test_an_array_that_changed_after_its_valid_pixels_were_read_is_refused(cube, tmp_path, read, value):
+    """The store had the former valid pixels and the new values, or the fit of the projection ended in an error of NumPy."""
+    scene = Scene("m", cube)
+    getattr(scene, read)
+    cube[3, 3] = value
+    with pytest.raises(SceneError, match=f"^m: {CHANGED}"):
+        extract(scene, backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr")
+    with pytest.raises(SceneError, match=f"^m: {CHANGED}"):
+        import_planes(scene, {"e": np.ones((20, 16, 2))}, out=tmp_path / "i.zarr")
+    assert not list(tmp_path.glob("*.zarr"))
 
 
 def test_a_model_is_not_trained_on_other_values_than_its_record_names(cube, tmp_path):

@@ -67,7 +67,7 @@ def test_arrays_of_a_scene_can_not_be_changed(mask, dtype):
     ):
         with pytest.raises(ValueError, match="read-only"):
             array[:1] = 0
-    classes[0] = 2
+    assert classes.flags.writeable
     assert mask is None or mask.flags.writeable
 
 

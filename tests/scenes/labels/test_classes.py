@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hsifeat import Labels
 from hsifeat.errors import SceneError
 from hsifeat.scenes import scene_blocks
 from hsifeat.scenes.labels.classes import drop_zero, encode_classes, read_classes
@@ -90,3 +91,11 @@ def test_composed_and_decomposed_accents_are_one_name():
     classes, names = encode_classes(["forêt", "fore\u0302t", "pré"], "x")
     assert classes.tolist() == [1, 1, 2] and names == {1: "forêt", 2: "pré"}
     assert drop_zero({1: "fore\u0302t"}, np.ones((1, 1), np.uint8), "x")[0] == {1: "forêt"}
+
+
+def test_a_label_map_keeps_its_classes_when_the_array_is_changed():
+    """Merging classes in place, for a second map, also merged them in the first map."""
+    classes = np.array([[0, 1], [2, 3]])
+    labels = Labels("full", classes)
+    classes[classes == 3] = 2
+    assert labels.classes.tolist() == [[0, 1], [2, 3]] and labels.counts == {1: 1, 2: 1, 3: 1}
