@@ -18,6 +18,24 @@ _ZERO_BYTES = 2**24
 _MAX_MASK_BYTES = 2**21
 
 
+def base_array(part: Any) -> NDArray[Any] | None:
+    """Return the array, or the array that is mapped from a file, of which a slice is a view.
+
+    `part` is a slice of an array or of an `xarray.DataArray`. If its values were read from a file, it is no view, and its own
+    array is returned. None if it is no array in memory.
+
+    >>> cube = np.ones((2, 3))
+    >>> base_array(cube[:1].T) is cube
+    True
+    """
+    base = part if isinstance(part, np.ndarray) else getattr(part, "data", None)
+    if not isinstance(base, np.ndarray):
+        return None
+    while isinstance(base.base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    return base
+
+
 def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Return an array of undefined values that is mapped from a temporary file.
 

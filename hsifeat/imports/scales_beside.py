@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.mapped_arrays import base_array
 from hsifeat.types import Cube
 
 
@@ -51,14 +52,10 @@ def _mapped_corner(array: Cube) -> tuple[str, NDArray[Any]] | None:
     """Return the file and the first value of a memory-mapped array, of a view of one or of an `xarray.DataArray` of one; else None."""
     # A slice, because `data` of an `xarray.DataArray` reads all values of a lazy array.
     corner: Any = array[:1, :1, :1]
-    if not isinstance(corner, np.ndarray):
-        corner = getattr(corner, "data", None)
-    base = corner
-    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
-        base = base.base
+    base = base_array(corner)
     if not isinstance(base, np.memmap) or base.filename is None:
         return None
-    return str(base.filename), corner
+    return str(base.filename), corner if isinstance(corner, np.ndarray) else corner.data
 
 
 def _is_whole(array: Cube, corner: NDArray[Any], path: Path) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from hsifeat.mapped_arrays import base_array
 from hsifeat.types import Cube, plain_values
 
 # Index of one axis after the bounds check: a range of indices, or a non-negative integer.
@@ -166,3 +168,19 @@ class SplitAxisView(ArrayView):
             pixels = slice(first + inner.start, first + inner.stop, inner.step)
             values[:, place] = self._source[as_slices([band_range])[0], pixels]
         return values[tuple(slice(None) if isinstance(part, range) else 0 for part in parts)]
+
+
+def is_in_memory(cube: Cube) -> bool:
+    """Return whether a cube is an array in memory, an `xarray.DataArray` of one, or a view of selected bands of these.
+
+    >>> is_in_memory(BandSubset(np.ones((2, 3, 4)), [0, 2]))
+    True
+    """
+    source: Any = cube
+    while isinstance(source, BandSubset):
+        source = source.source
+    if isinstance(source, ArrayView):
+        return False
+    base = base_array(source[:1, :1, :1])
+    # The slice of a lazy array has a base of its own.
+    return base is not None and not isinstance(base, np.memmap) and base.size >= prod(source.shape)

@@ -15,7 +15,7 @@ from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.scenes.array_coordinates import check_coordinates
 from hsifeat.scenes.array_metadata import add_array_metadata, add_array_nodata
-from hsifeat.scenes.array_views import BandSubset
+from hsifeat.scenes.array_views import BandSubset, is_in_memory
 from hsifeat.scenes.band_matching import match_bands, matching_notes
 from hsifeat.scenes.band_ranges import check_bands, format_bands
 from hsifeat.scenes.cube_shape import CubeShape
@@ -223,14 +223,14 @@ class Scene(CubeShape):
         return digest.hexdigest(self.valid)
 
     def check_unchanged(self) -> None:
-        """Check that an array in memory has the values that it had when `valid` and `digest` were read. Other cubes are not read.
+        """Check that an array in memory has the values that it had when `valid` and `digest` were read. Files are not read.
 
         Raises
         ------
         SceneError
             If the array or the mask was changed.
         """
-        if not isinstance(self.cube, np.ndarray) or isinstance(self.cube, np.memmap):
+        if not is_in_memory(self.cube):
             return
         current = replace(self)  # nothing was read from it
         valid_changed = "valid" in vars(self) and not np.array_equal(current.valid, self.valid)

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from hsifeat import Scene, extract, fit_projection, import_planes, open_backbone, open_features, open_scene, pretrain
 from hsifeat.errors import BackboneError, SceneError
@@ -14,6 +15,13 @@ from hsifeat.store import create
 from tests.helpers.backbone_kinds import nudge
 
 CHANGED = "the values of the scene have changed since it was opened"
+# Scenes that show the values of an array in memory.
+SCENES = {
+    "array": lambda cube: Scene("m", cube),
+    "view": lambda cube: Scene("m", cube[:, ::-1]),
+    "DataArray": lambda cube: Scene("m", xr.DataArray(cube, dims=("y", "x", "band"))),
+    "selected bands": lambda cube: Scene("m", cube).with_bands([5, 4, 3, 2, 1, 0]),
+}
 
 
 @pytest.fixture
@@ -42,8 +50,9 @@ def test_a_changed_array_is_not_written_under_the_former_key(cube, options, tmp_
 
 
 @pytest.mark.parametrize("layers", [["mean-3"], ["mean-3", "mean-5"]], ids=["complete", "more planes"])
-def test_a_store_is_not_taken_for_the_store_of_a_changed_array(cube, options, tmp_path, layers):
-    scene = Scene("m", cube)
+@pytest.mark.parametrize("as_scene", SCENES.values(), ids=SCENES)
+def test_a_store_is_not_taken_for_the_store_of_a_changed_array(cube, options, tmp_path, layers, as_scene):
+    scene = as_scene(cube)
     extract(scene, out=tmp_path / "s.zarr", **options)
     extract(scene, out=tmp_path / "s.zarr", **options)
     cube[3, 3] = 999
