@@ -121,7 +121,7 @@ class Model:
             )
         return lines
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Save the model to a folder, in formats that run no code when loaded.
 
         Raises

@@ -30,11 +30,11 @@ from hsifeat.features.stack import StoreLike
 from hsifeat.formatting import format_count, format_value
 from hsifeat.runtime.events import Listener, check_listener, silent
 from hsifeat.scenes import Labels
-from hsifeat.types import check_switches, read_only
+from hsifeat.types import ReadOnlyArrays, check_switches
 
 
 @dataclass(frozen=True, eq=False)
-class PixelTable:
+class PixelTable(ReadOnlyArrays):
     """Labelled pixels of one or several scenes as rows of a table.
 
     Attributes
@@ -97,6 +97,7 @@ class PixelTable:
     wavelengths_nm: NDArray[np.float64] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     scene_digests: tuple[str, ...] = ()
+    _read_only = ("y", "rows", "cols", "scene")
 
     def __post_init__(self) -> None:
         if len(lengths := {len(one) for one in (self.X, self.y, self.rows, self.cols, self.scene)}) > 1:
@@ -107,8 +108,7 @@ class PixelTable:
                 f"{self.labels.name!r}, from which splits are drawn: read the table with the changed label map, "
                 "`PixelTable.from_store(..., labels=Labels(name, classes))`"
             )
-        for name in ("y", "rows", "cols", "scene"):
-            object.__setattr__(self, name, read_only(getattr(self, name)))
+        self._set_read_only()
 
     @classmethod
     def from_store(

@@ -21,8 +21,8 @@ _MAX_MASK_BYTES = 2**21
 def base_array(part: Any) -> NDArray[Any] | None:
     """Return the array, or the array that is mapped from a file, of which a slice is a view.
 
-    `part` is a slice of an array or of an `xarray.DataArray`. If its values were read from a file, it is no view, and its own
-    array is returned. None if it is no array in memory.
+    `part` is a slice, of any shape and dtype, of an array or of an `xarray.DataArray`. If its values were read from a file, it
+    is no view, and its own array is returned. None if it is no array in memory.
 
     >>> cube = np.ones((2, 3))
     >>> base_array(cube[:1].T) is cube

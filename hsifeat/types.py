@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
 from hsifeat.errors import HsifeatError, SceneError, StoreError
 
@@ -110,6 +110,25 @@ def read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+class ReadOnlyArrays:
+    """Base class of objects whose arrays can't be changed, because values that were computed from them are kept.
+
+    NumPy drops the flag of read-only arrays in `copy.deepcopy` and `pickle`, so copies set it again.
+    """
+
+    _read_only: ClassVar[tuple[str, ...]] = ()
+
+    def _set_read_only(self) -> None:
+        for name in self._read_only:
+            if (array := vars(self).get(name)) is not None:
+                vars(self)[name] = read_only(array)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a copy from the attributes of the original."""
+        vars(self).update(state)
+        self._set_read_only()
 
 
 def as_float32(values: Any) -> NDArray[np.float32]:
@@ -238,7 +257,8 @@ def as_integers(name: str, values: object) -> tuple[int, ...]:
 
 def check_path(name: str, value: object) -> None:
     """Raise `HsifeatError` unless a value is a str, or an `os.PathLike` object whose path is a str. The message starts with `name`."""
-    if not isinstance(os.fspath(value) if isinstance(value, os.PathLike) else value, str):
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str) or "\0" in path:
         raise HsifeatError(f"{name} is a path; found {value!r:.60}")
 
 

@@ -35,6 +35,7 @@ NAMES = [
     "fit_projection",
     "Projection",
     "Projection.apply",
+    "Projection.save",
     "NoiseSchedule",
     "rank_timesteps",
     "open_features",
@@ -143,6 +144,10 @@ def calls(tmp_path_factory):
             "Projection.apply": (
                 hsifeat.Projection("own", np.eye(6, 2), np.zeros(2), clip=False).apply,
                 lambda: {"spectra": CUBE},
+            ),
+            "Projection.save": (
+                hsifeat.Projection("own", np.eye(6, 2), np.zeros(2), clip=False).save,
+                lambda: {"path": new_path(".safetensors")},
             ),
             "NoiseSchedule": (hsifeat.NoiseSchedule, lambda: {"alphas_cumprod": np.linspace(0.99, 0.01, 100)}),
             "rank_timesteps": (

@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import ProjectionError, error_summary, raise_resource_error
-from hsifeat.files import open_safetensors
+from hsifeat.files import disk_errors, open_safetensors
 from hsifeat.formatting import format_count, format_value
 from hsifeat.projection.image import SpectralImage
 from hsifeat.scenes.scene_checks import as_lengths
-from hsifeat.types import has_labelled_axes
+from hsifeat.types import ReadOnlyArrays, check_path, has_labelled_axes
 
 
 @dataclass(frozen=True, eq=False)
-class Projection:
+class Projection(ReadOnlyArrays):
     """A fitted map from bands to channels; see `fit_projection`. Arrays are copied, and the copies can't be changed.
 
     Attributes
@@ -69,6 +69,7 @@ class Projection:
     gamma: float = 1.0
     notes: tuple[str, ...] = ()
     wavelengths_nm: NDArray[np.float64] | None = None
+    _read_only = ("weights", "offset", "wavelengths_nm")
 
     def __post_init__(self) -> None:
         weights, offset = (_float32(getattr(self, name), name, axes) for name, axes in (("weights", 2), ("offset", 1)))
@@ -84,9 +85,6 @@ class Projection:
             raise ProjectionError(f"gamma is a positive number; found {format_value(self.gamma)}")
         nm = as_lengths(self.wavelengths_nm, len(weights), "wavelengths_nm")
         nm = None if nm is None else nm.copy()
-        for array in (weights, offset, nm):
-            if array is not None:
-                array.flags.writeable = False  # the digest is computed once
         own = {
             "weights": weights,
             "offset": offset,
@@ -96,6 +94,7 @@ class Projection:
         }
         for name, value in own.items():
             object.__setattr__(self, name, value)
+        self._set_read_only()  # the digest is computed once
 
     @property
     def black(self) -> float:
@@ -170,8 +169,14 @@ class Projection:
                 "choose another projection with `projection`"
             )
 
-    def save(self, path: Path) -> None:
-        """Write the projection to a safetensors file."""
+    def save(self, path: str | Path) -> None:
+        """Write the projection to a safetensors file.
+
+        Raises
+        ------
+        StoreError
+            If the file can't be written.
+        """
         from safetensors.numpy import save
 
         # save_file would first write a temporary file beside this file, and a killed process would leave it behind.
@@ -180,7 +185,9 @@ class Projection:
         arrays: dict[str, NDArray[np.floating]] = {"weights": self.weights, "offset": self.offset}
         if self.wavelengths_nm is not None:
             arrays["wavelengths_nm"] = np.asarray(self.wavelengths_nm, np.float64)
-        path.write_bytes(save(arrays, metadata))
+        check_path("the path of the projection", path)
+        with disk_errors(Path(path)):
+            Path(path).write_bytes(save(arrays, metadata))
 
     @classmethod
     def load(cls, path: Path) -> Projection:

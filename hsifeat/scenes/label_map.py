@@ -15,7 +15,7 @@ from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import count_values
 from hsifeat.scenes.scene_checks import as_texts, check_type
-from hsifeat.types import LARGEST_CLASS, Window, as_int, read_only
+from hsifeat.types import LARGEST_CLASS, ReadOnlyArrays, Window, as_int
 
 
 def safe_label_name(text: str) -> str:
@@ -54,7 +54,7 @@ class ScenePart:
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class Labels(ReadOnlyArrays):
     """A label map on the grid of a scene.
 
     Attributes
@@ -98,6 +98,7 @@ class Labels:
     notes: tuple[str, ...] = ()
     georeference: Georeference | None = None
     parts: tuple[ScenePart, ...] = ()
+    _read_only = ("classes",)
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -124,9 +125,9 @@ class Labels:
                 "of maps and tables can store: renumber the classes"
             )
         # `counts` is computed once, and the array that was given may be changed later.
-        object.__setattr__(
-            self, "classes", read_only(self.classes.copy() if self.classes.flags.writeable else self.classes)
-        )
+        if self.classes.flags.writeable:
+            object.__setattr__(self, "classes", self.classes.copy())
+        self._set_read_only()
         object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
         colours = {**default_colours(present), **self.class_colours}
         object.__setattr__(self, "class_colours", {c: colours[c] for c in present})

@@ -26,11 +26,11 @@ from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.scene_checks import as_lengths, as_texts, check_image, check_mask, check_type, convert_nodata
 from hsifeat.scenes.valid_pixels import Validity, drop_missing_values, valid_pixels
-from hsifeat.types import Cube, check_integers, plain_values, read_only
+from hsifeat.types import Cube, ReadOnlyArrays, check_integers, plain_values, read_only
 
 
 @dataclass(frozen=True, eq=False)
-class Scene(CubeShape):
+class Scene(ReadOnlyArrays, CubeShape):
     """A hyperspectral image with its metadata and label maps.
 
     Attributes
@@ -103,6 +103,7 @@ class Scene(CubeShape):
     licence: str = ""
     citation: str = ""
     notes: tuple[str, ...] = ()
+    _read_only = ("wavelengths_nm", "fwhm_nm", "mask", "valid")
 
     def __post_init__(self) -> None:
         for attribute in ("name", "licence", "citation"):
@@ -121,7 +122,6 @@ class Scene(CubeShape):
         self._add_array_metadata()
         if self.mask is not None:
             check_mask(self.mask, (self.rows, self.cols), self.name)
-            object.__setattr__(self, "mask", read_only(self.mask))
         if self.companion is not None:
             self._check_companion(self.companion)
         check_type(self.labels, dict, f"{self.name}: labels must be a dict such as {{'gt': Labels('gt', array)}}")
@@ -130,11 +130,12 @@ class Scene(CubeShape):
             self.check_labels(labels)
             if key != labels.name:
                 raise SceneError(f"{self.name}: the label map {labels.name!r} has the key {key!r}; both must be equal")
+        self._set_read_only()
 
     def _convert_lists(self) -> None:
         for attribute in ("wavelengths_nm", "fwhm_nm"):
             lengths = as_lengths(getattr(self, attribute), self.bands, f"{self.name}: {attribute}")
-            object.__setattr__(self, attribute, None if lengths is None else read_only(lengths.copy()))
+            object.__setattr__(self, attribute, None if lengths is None else lengths.copy())
         for attribute in ("band_names", "notes"):
             object.__setattr__(self, attribute, as_texts(getattr(self, attribute), f"{self.name}: {attribute}"))
         if (count := len(self.band_names)) not in {0, self.bands}:
@@ -230,9 +231,7 @@ class Scene(CubeShape):
         SceneError
             If the array or the mask was changed.
         """
-        if not is_in_memory(self.cube):
-            return
-        current = replace(self)  # nothing was read from it
+        current = replace(self) if is_in_memory(self.cube) else self  # the new scene has not read its cube
         valid_changed = "valid" in vars(self) and not np.array_equal(current.valid, self.valid)
         if valid_changed or ("digest" in vars(self) and current.digest != self.digest):
             raise changed_scene_error(self.name)

@@ -16,6 +16,7 @@ from hsifeat.files import OWN_FOLDERS, check_output, disk_errors, temporary_path
 from hsifeat.formatting import format_value
 from hsifeat.store.confinement import ConfinedFolder
 from hsifeat.store.remote_location import BucketLocation, remote_location
+from hsifeat.types import check_path
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -90,11 +91,14 @@ def as_location(source: str | Path | Location) -> Location:
     ------
     StoreError
         If the scheme of the address is unknown. If `source` is neither a path nor a location.
+    HsifeatError
+        If the path has a null character.
     """
     if not isinstance(source, str | Path):
         if not hasattr(source, "identity"):
             raise StoreError(f"a store is a path or an address; found {format_value(source)}")
         return source
+    check_path("a store", str(source))
     scheme = re.match(r"([a-z][a-z0-9+]*)://", str(source))
     if scheme is None:
         return LocalLocation(Path(source))

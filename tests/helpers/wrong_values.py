@@ -20,6 +20,7 @@ WRONG = {
     "NaN": float("nan"),
     "a bool": True,
     "a text": "nonsense",
+    "a null character": "a\0b",
     "bytes": b"x",
     "a list": ["nonsense"],
     "a tuple": (),

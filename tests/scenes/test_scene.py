@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import hashlib
 import json
 import os
+import pickle
 import tempfile
 from dataclasses import replace
 from functools import partial
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from hsifeat import Window, extract, import_planes, mapped_arrays, open_features
+from hsifeat import Projection, Window, extract, import_planes, mapped_arrays, open_features
 from hsifeat.errors import SceneError
 from hsifeat.features.scene_features import SceneFeatures
 from hsifeat.scenes import Georeference, Labels, Scene, open_scene
@@ -53,6 +55,10 @@ def test_valid_mask_and_digest(place, monkeypatch, tmp_path):
     assert scene.digest == oracle
 
 
+def pickled(value):
+    return pickle.loads(pickle.dumps(value))  # noqa: S301
+
+
 @pytest.mark.parametrize("mask", [None, np.ones((4, 5), bool)], ids=["computed", "given"])
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
 def test_arrays_of_a_scene_can_not_be_changed(mask, dtype):
@@ -69,6 +75,20 @@ def test_arrays_of_a_scene_can_not_be_changed(mask, dtype):
             array[:1] = 0
     assert classes.flags.writeable
     assert mask is None or mask.flags.writeable
+
+
+@pytest.mark.parametrize("copy_of", [copy.deepcopy, pickled], ids=["copy", "pickle"])
+def test_arrays_of_copies_can_not_be_changed(copy_of):
+    """NumPy drops the flag; the digest of a changed copy of a projection was that of the original."""
+    scene = Scene("x", np.ones((4, 5, 3)), np.array([1.0, 2, 3]), {"gt": Labels("gt", np.ones((4, 5), int))})
+    projection = Projection("own", np.eye(3, 2), np.zeros(2), clip=False)
+    arrays = [scene.wavelengths_nm, scene.valid, scene.labels["gt"].classes, projection.weights, projection.offset]
+    scene, projection = copy_of((scene, projection))
+    copies = [scene.wavelengths_nm, scene.valid, scene.labels["gt"].classes, projection.weights, projection.offset]
+    for array, of_copy in zip(arrays, copies, strict=True):
+        np.testing.assert_array_equal(of_copy, array)
+        assert not of_copy.flags.writeable
+    assert scene.cube.flags.writeable
 
 
 @pytest.mark.parametrize("place", ["memory", "file"])
