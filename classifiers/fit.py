@@ -10,7 +10,7 @@ from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
 from classifiers.evaluate import Evaluator
 from classifiers.fit_config import FitConfig
 from classifiers.heads.group_reducer import ReducingHead
-from classifiers.heads.registry import make_head
+from classifiers.heads.registry import as_head_params, make_head
 from classifiers.input_sets import SUITED, InputSet, check_input, layout_options, suited_input, suited_remark
 from classifiers.model import Model
 from classifiers.model_card import ModelCard
@@ -113,13 +113,11 @@ def fit_model(
     >>> 0 <= model.evaluation.scores.oa <= 1
     True
     """
-    if isinstance(params, Mapping) and not params:
-        params = None
-    options: dict[str, Any] = {"head": head, "inputs": inputs, "split": split, "params": params, "tune": tune}
+    params = as_head_params(params)
+    options: dict[str, Any] = {"head": head, "inputs": inputs, "split": split, "params": params or None, "tune": tune}
     seed = FitConfig(seed=seed, **options).seed
     planes = plane_names(planes)
     check_listener(listen)
-    params = dict(params or {})
     unfitted = make_head(head, **params)  # reports wrong parameters before anything is read
     reducing = isinstance(unfitted, ReducingHead)
     fitted_on = check_reduction(reduction) if reducing else "train"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from classifiers.comparison.results.base_records import BenchEntry
-from classifiers.heads.registry import head_class, head_names, make_head
+from classifiers.heads.registry import as_head_params, head_class, head_names, make_head
 from classifiers.input_sets import SUITED, InputSet, check_stores, fits, suited_input
 from hsifeat.errors import HeadError, StoreError
 from hsifeat.features.features import Features
@@ -128,4 +128,4 @@ def check_head_params(params: Mapping[str, Mapping[str, Any]], heads: Sequence[s
             )
         if "random_state" in values:
             raise HeadError(f"random_state of the head {head} is the seed of each run: set the number of seeds instead")
-        make_head(head, **values)
+        make_head(head, **as_head_params(values))

@@ -156,7 +156,7 @@ class Head(ClassifierMixin, BaseEstimator):
             Rows without labels, such as a sample of the scene's pixels. A `ReducingHead` fits its reduction on these
             rows. Other heads ignore them. [default: the reduction is fitted on `X`]
         positions : (n, 2) array-like of int, optional
-            Row and column of each training pixel on one grid, such as `PixelTable.coordinates`. With positions,
+            Row and column of each training pixel on one grid, such as `PixelTable.positions`. With positions,
             `SupertokenClassifier` also learns from the labels of the training pixels around each training pixel. Other heads
             ignore positions. [default: unknown]
 

@@ -5,6 +5,7 @@ Built-in heads are in the same entry point group as the heads of other packages.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint
 from typing import Any
@@ -116,6 +117,21 @@ def describe_head(name: str) -> dict[str, Any]:
         "parameters": {key: value for key, value in cls().get_params(deep=False).items() if key != "layout"},
         "package": head_distribution(name),
     }
+
+
+def as_head_params(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the parameters of a head as a dict.
+
+    Raises
+    ------
+    HeadError
+        If `params` is no dict. If a parameter is ``layout``, which a head gets from its table.
+    """
+    if not isinstance(params, Mapping | None):
+        raise HeadError(f"parameters are a dict such as {{'C': 10}}; found {format_value(params)}")
+    if "layout" in (params or {}):
+        raise HeadError("the layout of a head is that of its table, and is no parameter to set: leave it out")
+    return dict(params or {})
 
 
 def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.defaults import DEFAULT_HEAD, DEFAULT_SMOOTHING
-from classifiers.heads.registry import make_head
+from classifiers.heads.registry import as_head_params, make_head
 from classifiers.heads.row_checks import check_unmasked
 from classifiers.heads.sklearn_head import SklearnHead
 from classifiers.labelling.column_prediction import predict_columns
@@ -103,9 +103,7 @@ class QuickMapper:
             )
         self.columns = columns
         self.rule = parse_smoothing(smooth)
-        if not isinstance(params, Mapping | None):
-            raise HeadError(f"parameters are a dict such as {{'C': 10}}; found {format_value(params)}")
-        self._head_options = head, dict(params or {})
+        self._head_options = head, as_head_params(params)
         self._lock = threading.Lock()
         self._fitted: tuple[bytes, SklearnHead] | None = None
         self._filters: dict[int, GuidedFilter] = {}

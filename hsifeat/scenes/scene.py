@@ -229,9 +229,10 @@ class Scene(ReadOnlyArrays, CubeShape):
         Raises
         ------
         SceneError
-            If the array or the mask was changed.
+            If the array or the mask was changed. If a label map was added to the dict `labels` that does not fit the scene.
         """
-        current = replace(self) if is_in_memory(self.cube) else self  # the new scene has not read its cube
+        unread = replace(self)  # checks the label maps again
+        current = unread if is_in_memory(self.cube) else self
         valid_changed = "valid" in vars(self) and not np.array_equal(current.valid, self.valid)
         if valid_changed or ("digest" in vars(self) and current.digest != self.digest):
             raise changed_scene_error(self.name)

@@ -6,13 +6,25 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hsifeat import Scene, extract, fit_projection, import_planes, open_backbone, open_features, open_scene, pretrain
+from hsifeat import (
+    Labels,
+    Scene,
+    extract,
+    fit_projection,
+    import_planes,
+    open_backbone,
+    open_features,
+    open_scene,
+    pretrain,
+)
 from hsifeat.errors import BackboneError, SceneError
 from hsifeat.extraction.config import ExtractionConfig
 from hsifeat.extraction.prepare import prepare
 from hsifeat.extraction.run import run
+from hsifeat.scenes import Georeference
 from hsifeat.store import create
 from tests.helpers.backbone_kinds import nudge
+from tests.helpers.label_files import NORTH_UP
 
 CHANGED = "the values of the scene have changed since it was opened"
 # Scenes that show the values of an array in memory.
@@ -73,6 +85,28 @@ def test_an_array_that_changed_after_its_valid_pixels_were_read_is_refused(cube,
     with pytest.raises(SceneError, match=f"^m: {CHANGED}"):
         import_planes(scene, {"e": np.ones((20, 16, 2))}, out=tmp_path / "i.zarr")
     assert not list(tmp_path.glob("*.zarr"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (Labels("gt", np.ones((19, 16), int)), "20 x 16"),
+        (Labels("other", np.ones((20, 16), int)), "has the key 'gt'"),
+        (
+            Labels("gt", np.ones((20, 16), int), georeference=Georeference(None, (10, 0, 0, 0, -10, 0))),
+            "another georeference",
+        ),
+        (np.ones((20, 16), int), "Labels"),
+    ],
+    ids=["shape", "name", "position", "array"],
+)
+def test_a_label_map_that_was_added_to_the_dict_is_checked(cube, tmp_path, labels, message):
+    scene = Scene("m", cube, georeference=Georeference(None, tuple(NORTH_UP)[:6]))
+    scene.labels["gt"] = labels
+    with pytest.raises(SceneError, match=message):
+        extract(scene, backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr")
+    with pytest.raises(SceneError, match=message):
+        import_planes(scene, {"e": np.ones((20, 16, 2))}, out=tmp_path / "i.zarr")
 
 
 def test_a_model_is_not_trained_on_other_values_than_its_record_names(cube, tmp_path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from classifiers.heads.parameters import _hints
-from classifiers.heads.registry import head_class, head_names, make_head
+from classifiers.heads.registry import as_head_params, head_class, head_names, make_head
+from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import HeadError
 from tests.helpers.heads import NAMES, quick, toy
 
@@ -37,6 +38,13 @@ def test_the_layout_is_no_parameter_of_a_user():
     """`hsifeat fit --set layout=1` reaches `make_head` as a keyword."""
     with pytest.raises(HeadError, match="the layout of the head 'svm' describes the columns of a table.* found 1"):
         make_head("svm", layout=1)
+
+
+@pytest.mark.parametrize("layout", [None, Layout((ColumnGroup("spectra", 0, 4),))], ids=["None", "a layout"])
+def test_parameters_of_another_head_include_no_layout(layout):
+    """`get_params` of scikit-learn returns the layout, too. `QuickMapper` raised a TypeError."""
+    with pytest.raises(HeadError, match="the layout of a head is that of its table"):
+        as_head_params({"C": 10, "layout": layout})
 
 
 @pytest.mark.parametrize("name", head_names())
