@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hsifeat.errors import HsifeatError
-from hsifeat.store.service_tokens import find_token, token_advice
+from hsifeat.store.service_tokens import check_token, find_token, token_advice
 
 if TYPE_CHECKING:
     import httpx
@@ -82,6 +82,17 @@ class Retries:
         time.sleep(_PAUSE_S)
 
 
+def _is_address(url: str) -> bool:
+    import httpx
+
+    try:
+        parts, host = urlsplit(url), httpx.URL(url).host
+        _ = parts.port, host.encode("idna")
+    except (ValueError, httpx.InvalidURL):  # ValueError: also UnicodeError, such as an empty label of a host
+        return False
+    return parts.scheme in {"http", "https"} and bool(host) and not parts.query
+
+
 class Transport:
     """HTTP requests to one service.
 
@@ -97,19 +108,18 @@ class Transport:
     ServiceError
         If `url` is not an HTTP or HTTPS address.
     StoreError
-        If the caller's token file (see `hsifeat.connect`) is damaged, or other users can read it.
+        If the caller's token file (see `hsifeat.connect`) is damaged, or other users can read it. If the token can't be sent.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
         import httpx
 
-        parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
-        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query:
+        if not isinstance(url, str) or not _is_address(url):
             raise ServiceError(f"{url!r} is no address of a service; expected one such as https://gpu.example.org")
         if token is not None and not isinstance(token, str):
             raise ServiceError("a token is a text, as hsifeat serve token add shows it")  # a token is never shown
         self.url = url.rstrip("/")
-        self.token = token or find_token(self.url)
+        self.token = check_token(token, "the token of the connection") if token else find_token(self.url)
         headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
         self._client = httpx.Client(base_url=self.url, headers=headers, timeout=_TIMEOUT_S)
         weakref.finalize(self, self._client.close)

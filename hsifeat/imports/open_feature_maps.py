@@ -39,7 +39,7 @@ from hsifeat.scenes.readers.npy import read_array_header
 from hsifeat.scenes.readers.raster import FileVariable, Packing
 from hsifeat.scenes.readers.reading_errors import reading_errors
 from hsifeat.scenes.readers.source_paths import split_variable
-from hsifeat.scenes.scene_checks import check_dimensions, check_slices
+from hsifeat.scenes.scene_checks import check_dimensions, check_slices, shape_and_dtype
 from hsifeat.scenes.temporary_copy import rechunk_for_blocks
 from hsifeat.types import Cube, PlaneId
 
@@ -333,14 +333,9 @@ def _ordered(
 
 
 def _checked(array: Cube, name: str) -> Cube:
-    try:
-        dtype = np.dtype(array.dtype)
-    except (AttributeError, TypeError) as error:
-        raise SceneError(
-            f"{name}: features are a file, or an array that NumPy can slice; found {type(array).__name__}: give `np.asarray(…)`"
-        ) from error
-    if len(array.shape) != 3 or min(array.shape) < 1 or dtype.kind not in "iuf" or dtype.itemsize > 8:
-        shape = " x ".join(map(str, array.shape))
+    sizes, dtype = shape_and_dtype(array, f"{name}: features that are not the path of a file")
+    if len(sizes) != 3 or min(sizes) < 1 or dtype.kind not in "iuf" or dtype.itemsize > 8:
+        shape = " x ".join(map(str, sizes))
         raise SceneError(
             f"{name}: features are real numbers of at most 64 bits with the axes rows, cols, channels; found {shape} values of {dtype}"
         )

@@ -238,6 +238,11 @@ class DaskConnection:
         while True:
             try:
                 return Client(self.scheduler, security=self._security, timeout=5, name="hsifeat", set_as_default=False)
+            except TypeError as error:  # Dask has no certificates
+                raise HsifeatError(
+                    f"the connection to {self.scheduler} needs certificates, which Dask's configuration does not have: set "
+                    f"distributed.comm.tls.ca-file and the client's certificate and key, see TLS/SSL in the documentation of Dask ({error})"
+                ) from error
             except (OSError, ValueError) as error:
                 if isinstance(error, ValueError) or time.monotonic() > deadline:
                     raise HsifeatError(

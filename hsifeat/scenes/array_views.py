@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import prod
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from hsifeat.errors import SceneError
 from hsifeat.mapped_arrays import base_array
 from hsifeat.types import Cube, plain_values
 
@@ -17,10 +19,14 @@ from hsifeat.types import Cube, plain_values
 AxisIndex = range | int
 
 
+_READ_FIRST = "read the array first, for example np.asarray(scene.cube)[...]"
+
+
 class ArrayView(ABC):
     """Base class of arrays whose values are read when they are indexed.
 
-    Indexing accepts integers, slices with a positive step and an ellipsis, as in NumPy.
+    Indexing accepts integers, slices with a positive step and an ellipsis, as in NumPy. Masks and lists are not accepted, because
+    they would read the whole array: ``numpy.asarray(view)`` reads it.
 
     Parameters
     ----------
@@ -39,10 +45,21 @@ class ArrayView(ABC):
         self.chunks = None if chunks is None else tuple(int(size) for size in chunks)
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
-        """Read the values that the integers and slices in `key` select."""
+        """Read the values that the integers and slices in `key` select.
+
+        Raises
+        ------
+        SceneError
+            If an index is a mask, a list or a slice with a negative step.
+        IndexError
+            If an integer is out of bounds, or there are more indices than axes.
+        """
         parts = tuple(_check_index(index, size) for index, size in zip(self._expand(key), self.shape, strict=True))
         sizes = [len(part) for part in parts if isinstance(part, range)]
         return self._read(parts) if all(sizes) else np.empty(sizes, self.dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Read the whole array."""
@@ -69,9 +86,14 @@ def _check_index(index: Any, size: int) -> AxisIndex:
     if isinstance(index, slice):
         steps = range(*index.indices(size))
         if steps.step < 1:
-            raise IndexError(f"arrays on disk support only positive slice steps; found {steps.step}")
+            raise SceneError(f"arrays on disk support only positive slice steps; found {steps.step}: {_READ_FIRST}")
         return steps
-    number = int(index)
+    try:
+        number = operator.index(index)
+    except TypeError as error:
+        raise SceneError(
+            f"an index of an array on disk is a whole number, a slice or an ellipsis; found {type(index).__name__}: {_READ_FIRST}"
+        ) from error
     if not -size <= number < size:
         raise IndexError(f"{number} is out of bounds for an axis of {size}")
     return number % size

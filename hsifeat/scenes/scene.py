@@ -167,8 +167,8 @@ class Scene(ReadOnlyArrays, CubeShape):
             )
         grid = None if self.georeference is None else self.georeference.refine(self.companion_factor)
         check_coordinates(companion, grid, self.name, "companion image")
-        given = Raster(companion, nodata=self.companion_nodata, notes=self.notes)
-        declared = add_array_nodata(given, f"{self.name}: companion image")
+        image = Raster(companion, nodata=self.companion_nodata, notes=self.notes)
+        declared = add_array_nodata(image, f"{self.name}: companion image")
         object.__setattr__(self, "companion_nodata", declared.nodata)
         object.__setattr__(self, "notes", declared.notes)
 
@@ -192,6 +192,7 @@ class Scene(ReadOnlyArrays, CubeShape):
         infinities or values beyond the range of float32. The first access reads the cube, unless `mask` is
         set and the values are integers.
         """
+        check_image(self.cube, self.name, "cube")  # its file may have been closed
         return read_only(self._validity.mask if self.mask is None else drop_missing_values(self.mask, self.cube))
 
     @property
@@ -231,10 +232,9 @@ class Scene(ReadOnlyArrays, CubeShape):
         SceneError
             If the array or the mask was changed. If a label map was added to the dict `labels` that does not fit the scene.
         """
-        unread = replace(self)  # checks the label maps again
-        current = unread if is_in_memory(self.cube) else self
-        valid_changed = "valid" in vars(self) and not np.array_equal(current.valid, self.valid)
-        if valid_changed or ("digest" in vars(self) and current.digest != self.digest):
+        read = [name for name in ("valid", "digest") if name in vars(self) and is_in_memory(self.cube)]
+        current = replace(self)  # checks the label maps again, and has read no values
+        if not all(np.array_equal(getattr(current, name), getattr(self, name)) for name in read):
             raise changed_scene_error(self.name)
 
     def empty_bands(self) -> tuple[int, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from types import UnionType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import SceneError
+from hsifeat.errors import SceneError, error_summary, raise_resource_error
 from hsifeat.formatting import format_value
 from hsifeat.scenes.array_views import ArrayView
 from hsifeat.scenes.nodata import NoData, as_nodata
@@ -60,10 +61,17 @@ def as_lengths(values: object, bands: int, what: str) -> NDArray[np.float64] | N
     Raises
     ------
     SceneError
-        If the values are not one positive number per band.
+        If the values are not one positive number per band. If they are an `xarray.DataArray` that states another unit than nm.
     """
+    from hsifeat.scenes.readers.spectrum import UNITS_NM, is_spectral_unit
+
     if values is None:
         return None
+    unit = str(getattr(values, "attrs", {}).get("units", ""))
+    if is_spectral_unit(unit) and UNITS_NM.get(unit.strip().lower()) != 1:
+        raise SceneError(
+            f"{what} must be in nm; found a {type(values).__name__} in {unit}: convert its values, or make it a coordinate of the cube"
+        )
     try:
         lengths = np.asarray(values)
     except ValueError:  # lists of different lengths
@@ -135,12 +143,7 @@ def check_image(image: Any, name: str, kind: str) -> None:
             f"{name}: a {kind} can't be a masked array: give {kind.partition(' ')[0]}.data"
             + (" and mask=~np.ma.getmaskarray(cube).any(axis=2)" if kind == "cube" else "")
         )
-    try:
-        shape, dtype = tuple(image.shape), np.dtype(image.dtype)
-    except (AttributeError, TypeError) as error:
-        raise SceneError(
-            f"{name}: a {kind} must be an array that NumPy can slice; found {type(image).__name__}: give `np.asarray(…)`"
-        ) from error
+    shape, dtype = shape_and_dtype(image, f"{name}: a {kind}")
     if len(shape) < 2 or (kind == "cube" and (len(shape) != 3 or min(shape) < 1)):
         raise SceneError(f"{name}: a {kind} must have the shape (rows, cols, bands); found {shape}")
     check_dimensions(image, name, kind)
@@ -152,6 +155,31 @@ def check_image(image: Any, name: str, kind: str) -> None:
             "`array.astype('float64')`"
         )
     check_slices(image, name, kind)
+
+
+def shape_and_dtype(array: Any, what: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and the dtype of an array of any library, whose file may be closed.
+
+    Raises
+    ------
+    SceneError
+        If the value is no array, or has no shape. The message starts with `what`.
+    """
+    try:
+        return tuple(map(operator.index, array.shape)), np.dtype(array.dtype)
+    except (AttributeError, TypeError) as error:
+        raise SceneError(
+            f"{what} must be an array of known shape that NumPy can slice; found {type(array).__name__}: give `np.asarray(…)`"
+        ) from error
+    except Exception as error:  # each library has its own
+        raise _unreadable(what, error) from error
+
+
+def _unreadable(what: str, error: Exception) -> SceneError:
+    return SceneError(
+        f"{what} can't be read from its array: {error_summary(error)}: if the array belongs to a file that was closed, open the file again "
+        "and make a new scene while it is open, or open it by its name"
+    )
 
 
 def check_slices(array: Any, name: str, kind: str, *, masks: bool = False) -> None:
@@ -172,11 +200,13 @@ def check_slices(array: Any, name: str, kind: str, *, masks: bool = False) -> No
     """
     if isinstance(array, np.ndarray | ArrayView):
         return
-    pixel = array[:1, :1]
     try:
-        found = (load_slice if masks else plain_values)(pixel).dtype
+        found = (load_slice if masks else plain_values)(array[:1, :1]).dtype
     except SceneError as error:
         raise SceneError(f"{name}: {kind}: {error}") from error
+    except Exception as error:  # each library has its own
+        raise_resource_error(error)
+        raise _unreadable(f"{name}: the {kind}", error) from error
     declared = np.dtype(array.dtype)
     if (found.kind, found.itemsize) != (declared.kind, declared.itemsize):
         raise SceneError(

@@ -77,8 +77,8 @@ def bind(config: ServiceConfig) -> socket.socket:
             config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise HsifeatError(f"--host {config.host}: {error.strerror or error}") from error
+    except (OSError, UnicodeError) as error:  # UnicodeError: an empty or long label of the host
+        raise HsifeatError(f"--host {config.host}: {getattr(error, 'strerror', None) or error}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

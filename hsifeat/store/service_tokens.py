@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -55,13 +56,38 @@ def find_token(url: str) -> str | None:
     ------
     StoreError
         If the file with tokens can't be read or is damaged. If other users of this machine can read the file. If
-        ``HSIFEAT_SERVICE`` is not the address of a service.
+        ``HSIFEAT_SERVICE`` is not the address of a service. If the token can't be sent, see `check_token`.
     """
     origin = _origin(url)
     for entry, token in _tokens(token_file()).items():
         if origin is not None and _origin(entry) == origin:
-            return token or None
-    return os.environ.get(TOKEN_VARIABLE) or None if _is_service_of_environment(origin) else None
+            return check_token(token, f"the text for {entry} in {token_file()}") if token else None
+    own = os.environ.get(TOKEN_VARIABLE)
+    return check_token(own, TOKEN_VARIABLE) if own and _is_service_of_environment(origin) else None
+
+
+def check_token(token: str, source: str) -> str:
+    """Return a token without surrounding blanks and line ends.
+
+    Parameters
+    ----------
+    token : str
+        Token of a person, as text.
+    source : str
+        Where the token was found, for messages, which never show the token itself.
+
+    Raises
+    ------
+    StoreError
+        If the token has other characters than printable ones of ASCII, and so can't be sent.
+    """
+    token = token.strip()
+    if not re.fullmatch("[!-~]+", token):
+        raise StoreError(
+            f"{source} is no token: it is empty, or has a blank or a character beyond ASCII, such as a typographic quotation mark; copy "
+            "the token that hsifeat serve token add shows"
+        )
+    return token
 
 
 def token_advice(url: str) -> str:

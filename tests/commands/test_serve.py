@@ -97,3 +97,7 @@ def test_a_port_in_use_is_named(cli, tmp_path):
         port = other.getsockname()[1]
         error = cli("serve", "--cache", tmp_path, "--port", port, status=1)
     assert f"127.0.0.1:{port} can't be used" in error and "choose another --port" in error
+
+
+def test_an_invalid_host_is_named(cli):
+    assert "--host gpu..example: " in cli("serve", "--host", "gpu..example", "--hosts", "x", status=1)

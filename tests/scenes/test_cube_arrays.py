@@ -7,13 +7,14 @@ from dataclasses import replace
 from functools import partial
 
 import dask.array as da
+import h5py
 import netCDF4
 import numpy as np
 import pytest
 import rasterio
 import xarray
 
-from hsifeat import import_planes, open_scene
+from hsifeat import extract, import_planes, open_scene
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Georeference, Scene
 
@@ -226,3 +227,59 @@ def test_numbers_of_pixels_and_unusable_coordinates_are_no_georeference():
     unknown = Scene("x", array.assign_attrs(crs="the local grid"))
     assert unknown.georeference.crs is None
     assert "describes no CRS: 'the local grid', so its CRS is unknown" in str(unknown.notes)
+
+
+def closed_array(library, path):
+    """Return an array that was opened in a `with` block which has ended, as in a notebook."""
+    values = np.random.default_rng(0).random((6, 7, 4))
+    if library == "h5py":
+        with h5py.File(path, "w") as file:
+            return file.create_dataset("cube", data=values), Scene("s", file["cube"])
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size in zip("yxb", values.shape, strict=True):
+            file.createDimension(name, size)
+        variable = file.createVariable("cube", "f8", ("y", "x", "b"), fill_value=False)
+        variable[:] = values
+        file.set_auto_mask(False)
+        return variable, Scene("s", variable)
+
+
+@pytest.mark.parametrize("library", ["h5py", "netCDF4"])
+def test_an_array_of_a_closed_file_is_refused(library, tmp_path):
+    array, scene = closed_array(library, tmp_path / "cube.h5")
+    for call in (
+        lambda: Scene("t", array),
+        lambda: scene.valid,
+        lambda: extract(scene, backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr"),
+        lambda: import_planes(Scene("t", np.ones((6, 7, 4))), {"e": array}, out=tmp_path / "i.zarr"),
+    ):
+        with pytest.raises(SceneError, match="can't be read from its array: .* file that was closed"):
+            call()
+    assert [path.name for path in tmp_path.iterdir()] == ["cube.h5"]
+
+
+def test_an_array_of_unknown_shape_is_refused():
+    lazy = da.ones((6, 7, 4))
+    with pytest.raises(SceneError, match="must be an array of known shape"):
+        Scene("s", lazy[lazy.sum(axis=(1, 2)) > 0])
+
+
+@pytest.mark.parametrize("index", [np.ones((4, 5), bool), [1, 2], None, 1.5, slice(None, None, -1)])
+def test_indices_that_would_read_a_whole_file_are_refused(index):
+    """They work on the cube of a scene in memory, so users try them on the cube of a file."""
+    cube = Scene("s", np.arange(60.0).reshape(4, 5, 3)).with_bands([2, 0]).cube
+    with pytest.raises(SceneError, match=r"np.asarray\(scene.cube\)"):
+        cube[index]
+    assert len(cube) == 4
+    np.testing.assert_array_equal(cube[np.int64(3)], cube[-1])
+
+
+@pytest.mark.parametrize(("unit", "is_nm"), [("nm", True), ("", True), ("1", True), ("um", False), ("cm-1", False)])
+@pytest.mark.parametrize("attribute", ["wavelengths_nm", "fwhm_nm"])
+def test_wavelengths_in_another_unit_than_nm_are_refused(attribute, unit, is_nm):
+    values = xarray.DataArray([0.5, 0.6, 0.7], dims="band", attrs={"units": unit})
+    if is_nm:
+        assert getattr(Scene("s", np.ones((4, 5, 3)), **{attribute: values}), attribute).tolist() == [0.5, 0.6, 0.7]
+    else:
+        with pytest.raises(SceneError, match=f"{attribute} must be in nm; found a DataArray in {unit}"):
+            Scene("s", np.ones((4, 5, 3)), **{attribute: values})

@@ -165,7 +165,11 @@ def test_nodata_values_of_other_types_are_refused(values):
     ("attribute", "value", "message"),
     [
         ("name", 5, "name must be a text; found int"),
-        ("cube", np.ones((4, 5, 3)).tolist(), "a cube must be an array that NumPy can slice; found list"),
+        (
+            "cube",
+            np.ones((4, 5, 3)).tolist(),
+            "a cube must be an array of known shape that NumPy can slice; found list",
+        ),
         ("cube", np.ones((4, 5, 3), "m8[s]"), "must hold real numbers; found dtype timedelta64"),
         ("cube", np.ones((4, 5, 3), bool), "must hold real numbers; found dtype bool"),
         ("wavelengths_nm", np.ones(4), "x: wavelengths_nm: 4 values for 3 bands: give one per band"),

@@ -1,5 +1,7 @@
 """Tokens for the addresses of services."""
 
+import json
+
 import pytest
 
 from hsifeat.client.transport import ServiceError, Transport
@@ -112,6 +114,31 @@ def test_the_file_may_name_an_address_over_plain_http(tmp_path, monkeypatch):
     assert find_token("http://gpu.example.org/stores/x.zarr") is None
 
 
+@pytest.mark.parametrize("token", ["…", "“hsf_abc”", "TÖKEN", "hsf abc", "hsf_abc\nhsf_def"])
+def test_a_token_that_can_not_be_sent_is_refused_without_being_shown(tmp_path, monkeypatch, token):
+    """httpx raised a UnicodeEncodeError, or an error that showed the token."""
+    url, file = "https://gpu.example.org", tmp_path / "tokens.json"
+    monkeypatch.setenv("HSIFEAT_TOKEN_FILE", str(file))
+    monkeypatch.setenv("HSIFEAT_SERVICE", url)
+    monkeypatch.setenv("HSIFEAT_TOKEN", token)
+    with pytest.raises(StoreError, match="^HSIFEAT_TOKEN is no token") as found:
+        find_token(url)
+    assert token not in str(found.value)
+    file.write_text(json.dumps({url: token}))
+    file.chmod(0o600)
+    with pytest.raises(StoreError, match=f"^the text for {url} in .* is no token"):
+        find_token(url)
+    with pytest.raises(StoreError, match="^the token of the connection is no token"):
+        Transport(url, token)
+
+
+def test_line_ends_around_a_token_are_left_out(tmp_path, monkeypatch):
+    """A token that was read from a file ends with one."""
+    monkeypatch.setenv("HSIFEAT_TOKEN_FILE", str(tmp_path / "none.json"))
+    monkeypatch.setenv("HSIFEAT_TOKEN", " hsf_abc\r\n")
+    assert find_token("http://localhost:8765") == "hsf_abc"
+
+
 @pytest.mark.usefixtures("token_of_environment")
 def test_a_token_of_one_connection_is_not_known_to_other_processes():
     """A benchmark failed after its first fits, when it opened the store by its address to draw the map."""
@@ -149,3 +176,25 @@ def test_no_token_follows_a_redirect_to_another_address(tmp_path, monkeypatch):
             Transport(first).json("GET", "/jobs")
     sent = {port for port, token in received if token == "Bearer secret"}
     assert sent == {int(first.rpartition(":")[2])} and {port for port, _ in received} > sent
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "gpu.example.org",
+        "ftp://gpu.example.org",
+        "http://",
+        "http://[",
+        "http://localhost:PORT",
+        "http://localhost:8765 ",
+        "http://localhost:8765\n",
+        "http://localhost:99999",
+        "http://gpu..example.org",
+        "http://xn--a.org",
+        "http://a?b",
+        5,
+    ],
+)
+def test_addresses_that_can_not_be_reached_by_anybody_are_refused(url):
+    with pytest.raises(ServiceError, match="is no address of a service"):
+        Transport(url)
