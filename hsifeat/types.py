@@ -326,7 +326,7 @@ class PlaneId:
         StoreError
             If `text` does not have this form.
         """
-        match = re.fullmatch(r"t(\d+)/([\w.\-]+)", text.strip())
+        match = re.fullmatch(r"t(\d+)/([\w.\-]+)", text.strip()) if isinstance(text, str) else None
         if match is None:
             raise StoreError(f"expected a plane name such as t50/up_blocks.2 (timestep/layer); found {text!r}")
         return cls(int(match[1]), match[2])

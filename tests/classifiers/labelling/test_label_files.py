@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.label_files import export_labels, import_labels
 from classifiers.labelling.labels_db import LabelDatabase
-from hsifeat.errors import SceneError
+from hsifeat.errors import SceneError, StoreError
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.labels.open_labels import open_labels
@@ -107,6 +107,14 @@ def test_a_text_names_a_file_of_labels(tmp_path):
     labels = Labels("trees", np.array([[0, 1], [2, 2]]), {1: "oak", 2: "ash"})
     export_labels(labels, str(tmp_path / "trees.csv"))
     assert (tmp_path / "trees.csv").read_text().split() == ["row,col,class", "0,1,oak", "1,0,ash", "1,1,ash"]
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".csv", ".geojson"])
+def test_labels_are_not_written_into_a_store(suffix, tmp_path):
+    (tmp_path / "zarr.copy.json").touch()
+    with pytest.raises(StoreError, match="lies in .* which is a store"):
+        export_labels(Labels("trees", np.ones((2, 3), int)), tmp_path / f"labels{suffix}")
+    assert [path.name for path in tmp_path.iterdir()] == ["zarr.copy.json"]
 
 
 @settings(max_examples=10, deadline=None)
