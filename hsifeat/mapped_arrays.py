@@ -19,10 +19,10 @@ _MAX_MASK_BYTES = 2**21
 
 
 def base_array(part: Any) -> NDArray[Any] | None:
-    """Return the array, or the array that is mapped from a file, of which a slice is a view.
+    """Return the array that owns the memory of a slice, which has any shape and dtype.
 
-    `part` is a slice, of any shape and dtype, of an array or of an `xarray.DataArray`. If its values were read from a file, it
-    is no view, and its own array is returned. None if it is no array in memory.
+    For a slice of a memory map, this is the map. For a slice that was read from a file, it is the slice itself. None if the
+    slice is not in memory. The slice may be an `xarray.DataArray`.
 
     >>> cube = np.ones((2, 3))
     >>> base_array(cube[:1].T) is cube
@@ -31,9 +31,32 @@ def base_array(part: Any) -> NDArray[Any] | None:
     base = part if isinstance(part, np.ndarray) else getattr(part, "data", None)
     if not isinstance(base, np.ndarray):
         return None
-    while isinstance(base.base, np.ndarray) and not isinstance(base, np.memmap):
+    while isinstance(base.base, np.ndarray) and not is_file_map(base):
         base = base.base
     return base
+
+
+def is_file_map(array: NDArray[Any]) -> bool:
+    """Return whether an array of any shape and dtype is a `numpy.memmap` with a file.
+
+    The result of a calculation with a memory map is a `numpy.memmap` without a file.
+    """
+    return isinstance(array, np.memmap) and getattr(array, "_mmap", None) is not None
+
+
+def own_copy(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a read-only copy of an array of any shape and dtype; the array itself if it is mapped from a file or nothing can change it.
+
+    >>> mask = np.ones((2, 3), bool)
+    >>> own_copy(mask) is mask, own_copy(own_copy(mask)).flags.writeable
+    (False, False)
+    """
+    base = base_array(array)
+    if base is None or is_file_map(base) or not base.flags.writeable:
+        return array
+    copy = np.array(array)
+    copy.flags.writeable = False
+    return copy
 
 
 def scratch_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

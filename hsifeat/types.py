@@ -60,14 +60,18 @@ def load_slice(part: Any) -> NDArray[Any]:
     return np.asanyarray(getattr(part, "data", part) if hasattr(part, "dims") else part)
 
 
+NAMES_OF_NM = ("nanometers", "nanometres", "nanometer", "nanometre", "nm")
+"""Names of the unit nm, in lower case."""
+
+
 def has_labelled_axes(array: object) -> bool:
-    """Return whether a value is an `xarray.DataArray`, a `pandas.DataFrame` or their like. NumPy ignores their coordinates.
+    """Return whether a value is an `xarray.DataArray`, or of pandas. NumPy ignores their coordinates.
 
     >>> import numpy as np
     >>> has_labelled_axes(np.ones(2))
     False
     """
-    return hasattr(array, "dims") or hasattr(array, "columns")
+    return hasattr(array, "dims") or hasattr(array, "iloc") or hasattr(array, "columns")
 
 
 def plain_values(part: Any) -> NDArray[Any]:
@@ -113,9 +117,9 @@ def read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
 
 
 class ReadOnlyArrays:
-    """Base class of objects whose arrays can't be changed, because values that were computed from them are kept.
+    """Base class of objects with read-only arrays. Values that are computed from the arrays are cached, so the arrays must not change.
 
-    NumPy drops the flag of read-only arrays in `copy.deepcopy` and `pickle`, so copies set it again.
+    `copy.deepcopy` and `pickle` drop NumPy's flag of read-only arrays, so it is set again.
     """
 
     _read_only: ClassVar[tuple[str, ...]] = ()
@@ -126,7 +130,7 @@ class ReadOnlyArrays:
                 vars(self)[name] = read_only(array)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a copy from the attributes of the original."""
+        """Restore the attributes of a copied or unpickled object, and make its arrays read-only."""
         vars(self).update(state)
         self._set_read_only()
 
@@ -256,10 +260,15 @@ def as_integers(name: str, values: object) -> tuple[int, ...]:
 
 
 def check_path(name: str, value: object) -> None:
-    """Raise `HsifeatError` unless a value is a str, or an `os.PathLike` object whose path is a str. The message starts with `name`."""
+    """Raise `HsifeatError` unless a value is a path as a str or as an `os.PathLike` object of a str, without null characters.
+
+    The message starts with `name`.
+    """
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if not isinstance(path, str) or "\0" in path:
+    if not isinstance(path, str):
         raise HsifeatError(f"{name} is a path; found {value!r:.60}")
+    if "\0" in path:
+        raise HsifeatError(f"{name} is a path, which has no null characters; found {value!r:.60}")
 
 
 def check_switches(**options: object) -> None:

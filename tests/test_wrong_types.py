@@ -8,11 +8,13 @@ import inspect
 from itertools import count
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 import hsifeat
 from hsifeat import Labels, Scene, Window
-from tests.helpers.wrong_values import accepted_labelled_arrays, accepted_masks, bare_errors
+from tests.helpers.wrong_values import accepted_labelled_arrays, accepted_masks, array_parameters, bare_errors
 
 RNG = np.random.default_rng(0)
 CUBE = RNG.normal(size=(16, 18, 6)).astype(np.float32)
@@ -70,7 +72,7 @@ SWITCHES = {"Features.sample": {"keep"}}
 # Masked cells are cells without features.
 USED_MASKS = {"import_planes": {"features"}}
 # Coordinates of a cube are used, see tests/scenes/test_cube_arrays.py. A split reads only the number of rows of its table.
-USED_COORDINATES = {"Scene": {"cube"}, "SplitCV.split": {"X"}}
+USED_COORDINATES = {"Scene": {"cube", "companion"}, "SplitCV.split": {"X"}}
 _numbers = count()
 
 
@@ -111,7 +113,10 @@ def calls(tmp_path_factory):
             features, heads=["lda"], inputs=["spectra"], seeds=1, sweep=False, jobs=1, out="report"
         )
         yield {
-            "Scene": (Scene, lambda: {"name": "m", "cube": CUBE}),
+            "Scene": (
+                Scene,
+                lambda: {"name": "m", "cube": CUBE, "mask": CLASSES > 0, "companion": CUBE.repeat(2, 0).repeat(2, 1)},
+            ),
             "Scene.with_bands": (scene().with_bands, lambda: {"bands": [0, 1]}),
             "Scene.without_bands": (scene().without_bands, lambda: {"bands": [0]}),
             "Scene.with_labels": (scene().with_labels, lambda: {"labels": Labels("n", CLASSES)}),
@@ -219,7 +224,17 @@ def test_a_masked_array_is_refused_or_its_mask_is_used(calls, name):
     assert not set(accepted_masks(function, make_arguments)) - USED_MASKS.get(name, set())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_an_array_with_coordinates_is_refused_or_they_are_used(calls, name):
-    function, make_arguments = calls[name]
-    assert not accepted_labelled_arrays(function, make_arguments) - USED_COORDINATES.get(name, set())
+def test_an_array_with_coordinates_is_refused_or_they_are_used(calls):
+    taking = {name: array_parameters(make_arguments) for name, (_, make_arguments) in calls.items()}
+    assert taking["Scene"] == ["cube", "mask", "companion"] and sum(map(len, taking.values())) > 6
+    accepted = {name: accepted_labelled_arrays(*calls[name]) for name, parameters in taking.items() if parameters}
+    assert {name: parameters for name, parameters in accepted.items() if parameters} == USED_COORDINATES
+
+
+@pytest.mark.parametrize("kind", [xr.DataArray, pd.Series])
+def test_a_projection_takes_no_axis_with_labels(kind):
+    with pytest.raises(hsifeat.HsifeatError, match="offset must be a NumPy array; found"):
+        hsifeat.Projection("own", np.eye(6, 2), kind(np.zeros(2)), clip=False)
+    projection = hsifeat.Projection("own", np.eye(6, 2), np.zeros(2), clip=False)
+    with pytest.raises(hsifeat.HsifeatError, match="spectra must be a NumPy array; found"):
+        projection.apply(kind(np.zeros(6)))

@@ -125,13 +125,16 @@ def as_head_params(params: Mapping[str, Any] | None) -> dict[str, Any]:
     Raises
     ------
     HeadError
-        If `params` is no dict. If a parameter is ``layout``, which a head gets from its table.
+        If `params` is not a dict with texts as keys. If it sets ``layout``, which a head gets from its table, or ``name``.
     """
-    if not isinstance(params, Mapping | None):
+    params = {} if params is None else params
+    if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
         raise HeadError(f"parameters are a dict such as {{'C': 10}}; found {format_value(params)}")
-    if "layout" in (params or {}):
+    if "layout" in params:
         raise HeadError("the layout of a head is that of its table, and is no parameter to set: leave it out")
-    return dict(params or {})
+    if "name" in params:
+        raise HeadError("the name of a head is no parameter: choose another head with `head`")
+    return dict(params)
 
 
 def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import weakref
 from collections.abc import Collection, Iterator
@@ -83,14 +84,18 @@ class Retries:
 
 
 def _is_address(url: str) -> bool:
+    """Return whether a text is an HTTP or HTTPS address with a valid host and port."""
     import httpx
 
+    if re.search(r"[\s\\?]", url):
+        return False
     try:
         parts, host = urlsplit(url), httpx.URL(url).host
-        _ = parts.port, host.encode("idna")
-    except (ValueError, httpx.InvalidURL):  # ValueError: also UnicodeError, such as an empty label of a host
+        parts.port  # noqa: B018  # raises a ValueError for a port that is no number
+        host.encode("idna")  # raises a UnicodeError, which is a ValueError, for an empty or long label
+    except (ValueError, httpx.InvalidURL):
         return False
-    return parts.scheme in {"http", "https"} and bool(host) and not parts.query
+    return parts.scheme in {"http", "https"} and bool(host)
 
 
 class Transport:

@@ -154,7 +154,9 @@ def extract(
     ------
     HsifeatError
         If an option is wrong, or has no effect in combination with other options. If the scene or backbone can't be opened.
-        If the store has planes of another scene, backbone or options. If the disk has too little free space.
+        If the store has planes of another scene, backbone or options. If the disk has too little free space. If an array in
+        memory was changed after a value of its scene was computed, or the file of an array was closed. If a map in the dict
+        `scene.labels` does not fit the scene.
 
     Examples
     --------

@@ -75,9 +75,10 @@ def prepare(
     config = ExtractionConfig() if config is None else config
     if not isinstance(config, ExtractionConfig):
         raise HsifeatError(f"config is a hsifeat.ExtractionConfig; found {format_value(config)}")
-    if not isinstance(scene, Scene):
+    if isinstance(scene, Scene):
+        scene.check_unchanged()
+    else:
         scene = open_scene(scene)
-    scene.check_unchanged()
     backbone: Any = _backbone(config) if source is None else source
     if config.backbone is not None and not isinstance(config.backbone, str | Path):
         config.refuse(("class_label", "prompt", "upsample"), because="an opened `backbone`")

@@ -231,6 +231,7 @@ class StoreRun:
 
     def _begin(self, stack: ExitStack) -> None:
         job, listen = self.job, self._listen
+        job.extractor.scene.check_label_maps()
         if (complete := complete_store(job)) is not None:
             # Nothing is written, so no lock is needed. The user may lack the right to write to the store.
             job.extractor.scene.check_unchanged()

@@ -91,7 +91,8 @@ def import_planes(
     HsifeatError
         If a file can't be read. If features can't be placed on the grid of the scene, for example because a georeference is
         missing and the shapes do not fit. If no valid pixel has features. If `out` is a store of other features. If
-        `feature_axes` is set for an array.
+        `feature_axes` is set for an array. If an array in memory was changed after a value of its scene was computed, or the
+        file of an array was closed. If a map in the dict `scene.labels` does not fit the scene.
 
     Notes
     -----
@@ -127,8 +128,9 @@ def prepare_job(
     listen: Listener = silent,
 ) -> Job:
     """Prepare an import without writing anything; see `import_planes`."""
+    if isinstance(scene, Scene):
+        scene.check_unchanged()
     opened = scene if isinstance(scene, Scene) else open_scene(scene)
-    opened.check_unchanged()
     prepared = prepare_import(opened, open_feature_maps(features, opened, config), config, listen)
     location = as_location(default_path(opened, prepared) if out is None else out)
     return Job(prepared.config, prepared.extractor, prepared.planes, prepared.recipe, location, "cpu")

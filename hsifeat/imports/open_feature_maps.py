@@ -333,7 +333,7 @@ def _ordered(
 
 
 def _checked(array: Cube, name: str) -> Cube:
-    sizes, dtype = shape_and_dtype(array, f"{name}: features that are not the path of a file")
+    sizes, dtype = shape_and_dtype(array, f"{name}: features", "a file, or an array that NumPy can slice")
     if len(sizes) != 3 or min(sizes) < 1 or dtype.kind not in "iuf" or dtype.itemsize > 8:
         shape = " x ".join(map(str, sizes))
         raise SceneError(

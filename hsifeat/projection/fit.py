@@ -72,7 +72,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
         missing from the image. If N of ``pca:N`` exceeds the number of bands or the number of significant components; see
         `fit_components`. If the mask and the image differ in shape. If no pixel is both valid and labelled in the mask.
     SceneError
-        If the mask can't be read or can't be aligned with the grid of the scene.
+        If the mask can't be read or can't be aligned with the grid of the scene. If the file of the scene's array was closed.
 
     Notes
     -----

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hsifeat.errors import ProjectionError
 from hsifeat.formatting import format_value
 from hsifeat.scenes.cube_shape import CubeShape
+from hsifeat.scenes.scene_checks import check_image
 from hsifeat.types import Cube
 
 
@@ -54,7 +55,9 @@ class SpectralImage(Protocol):
 
 
 def check_spectral_image(image: object) -> None:
-    """Raise `ProjectionError` unless a value has the attributes of a `SpectralImage`."""
+    """Raise `ProjectionError` unless a value has the attributes of a `SpectralImage`, and `SceneError` if its cube can't be read."""
+    if isinstance(image, CubeShape):
+        check_image(image.cube, str(getattr(image, "name", "image")), "cube")
     if not all(hasattr(image, name) for name in ("name", "cube", "valid", "wavelengths_nm", "bands")):
         raise ProjectionError(
             f"a projection takes a hsifeat.Scene, such as open_scene returns; found {format_value(image)}"

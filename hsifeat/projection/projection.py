@@ -48,8 +48,8 @@ class Projection(ReadOnlyArrays):
     Raises
     ------
     ProjectionError
-        If a value has another type or shape, or is masked or not finite. If the weights are an `xarray.DataArray` or a
-        `pandas.DataFrame`, whose coordinates would be ignored.
+        If a value has another type or shape, or is masked or not finite. If `weights` or `offset` is an `xarray.DataArray` or of
+        pandas, whose coordinates would be ignored.
     SceneError
         If the wavelengths are not one positive number per band.
 
@@ -136,8 +136,8 @@ class Projection(ReadOnlyArrays):
         Raises
         ------
         ProjectionError
-            If the spectra have another number of bands, or masked values. If they are an `xarray.DataArray` or a
-            `pandas.DataFrame`, whose coordinates would be ignored.
+            If the spectra have another number of bands, or masked values. If they are an `xarray.DataArray` or of
+            pandas, whose coordinates would be ignored.
 
         Examples
         --------
@@ -174,6 +174,8 @@ class Projection(ReadOnlyArrays):
 
         Raises
         ------
+        HsifeatError
+            If `path` is no path.
         StoreError
             If the file can't be written.
         """
@@ -185,7 +187,7 @@ class Projection(ReadOnlyArrays):
         arrays: dict[str, NDArray[np.floating]] = {"weights": self.weights, "offset": self.offset}
         if self.wavelengths_nm is not None:
             arrays["wavelengths_nm"] = np.asarray(self.wavelengths_nm, np.float64)
-        check_path("the path of the projection", path)
+        check_path("the file of a projection", path)
         with disk_errors(Path(path)):
             Path(path).write_bytes(save(arrays, metadata))
 
@@ -221,8 +223,7 @@ def _refuse_labelled_axes(values: object, name: str) -> None:
 
 
 def _float32(values: object, name: str, axes: int) -> NDArray[np.float32]:
-    if axes == 2:
-        _refuse_labelled_axes(values, name)
+    _refuse_labelled_axes(values, name)
     if np.ma.is_masked(values):
         raise ProjectionError(f"{name} must be an array without masked values, which would count as numbers")
     try:

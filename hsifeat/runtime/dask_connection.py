@@ -238,10 +238,13 @@ class DaskConnection:
         while True:
             try:
                 return Client(self.scheduler, security=self._security, timeout=5, name="hsifeat", set_as_default=False)
-            except TypeError as error:  # Dask has no certificates
+            except (TypeError, RuntimeError) as error:
+                if isinstance(error, TypeError) and not self.scheduler.startswith("tls://"):
+                    raise
+                # Dask raises a TypeError without certificates, and a RuntimeError if only encrypted connections are allowed.
                 raise HsifeatError(
-                    f"the connection to {self.scheduler} needs certificates, which Dask's configuration does not have: set "
-                    f"distributed.comm.tls.ca-file and the client's certificate and key, see TLS/SSL in the documentation of Dask ({error})"
+                    f"the connection to {self.scheduler} does not fit the settings distributed.comm of Dask ({error}): a tls:// address needs "
+                    "tls.ca-file and the certificate and key of the client, and require-encryption needs a tls:// address"
                 ) from error
             except (OSError, ValueError) as error:
                 if isinstance(error, ValueError) or time.monotonic() > deadline:

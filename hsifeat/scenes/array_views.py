@@ -5,21 +5,18 @@ from __future__ import annotations
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.mapped_arrays import base_array
+from hsifeat.mapped_arrays import base_array, is_file_map
 from hsifeat.types import Cube, plain_values
 
+_READ_FIRST = "read its values first, with np.asarray(array)"
 # Index of one axis after the bounds check: a range of indices, or a non-negative integer.
 AxisIndex = range | int
-
-
-_READ_FIRST = "read the array first, for example np.asarray(scene.cube)[...]"
 
 
 class ArrayView(ABC):
@@ -52,7 +49,7 @@ class ArrayView(ABC):
         SceneError
             If an index is a mask, a list or a slice with a negative step.
         IndexError
-            If an integer is out of bounds, or there are more indices than axes.
+            If an integer is out of bounds. If there are more indices than axes, or two ellipses.
         """
         parts = tuple(_check_index(index, size) for index, size in zip(self._expand(key), self.shape, strict=True))
         sizes = [len(part) for part in parts if isinstance(part, range)]
@@ -77,6 +74,11 @@ class ArrayView(ABC):
     def _expand(self, key: Any) -> list[Any]:
         """Expand an ellipsis and missing indices, so that each axis has one index."""
         indices = list(key) if isinstance(key, tuple) else [key]
+        ellipses = sum(index is Ellipsis for index in indices)
+        if ellipses > 1 or len(indices) - ellipses > self.ndim:
+            raise IndexError(
+                f"an array of {self.ndim} axes takes one index per axis and one ellipsis; found {key!r:.60}"
+            )
         for place in [place for place, index in enumerate(indices) if index is Ellipsis]:
             indices[place : place + 1] = [slice(None)] * (len(self.shape) - len(indices) + 1)
         return indices + [slice(None)] * (len(self.shape) - len(indices))
@@ -86,14 +88,13 @@ def _check_index(index: Any, size: int) -> AxisIndex:
     if isinstance(index, slice):
         steps = range(*index.indices(size))
         if steps.step < 1:
-            raise SceneError(f"arrays on disk support only positive slice steps; found {steps.step}: {_READ_FIRST}")
+            raise SceneError(f"a lazy array takes only slices with a positive step; found {steps.step}: {_READ_FIRST}")
         return steps
-    try:
-        number = operator.index(index)
-    except TypeError as error:
+    if isinstance(index, bool | np.bool_) or not hasattr(index, "__index__") or np.ndim(index):
         raise SceneError(
-            f"an index of an array on disk is a whole number, a slice or an ellipsis; found {type(index).__name__}: {_READ_FIRST}"
-        ) from error
+            f"an index of a lazy array is an integer, a slice or an ellipsis; found {type(index).__name__}: {_READ_FIRST}"
+        )
+    number = operator.index(index)
     if not -size <= number < size:
         raise IndexError(f"{number} is out of bounds for an axis of {size}")
     return number % size
@@ -203,6 +204,6 @@ def is_in_memory(cube: Cube) -> bool:
         source = source.source
     if isinstance(source, ArrayView):
         return False
-    base = base_array(source[:1, :1, :1])
-    # The slice of a lazy array has a base of its own.
-    return base is not None and not isinstance(base, np.memmap) and base.size >= prod(source.shape)
+    first, second = (base_array(source[:1, :1, :1]) for _ in range(2))
+    # Each slice of a lazy array is read into an array of its own.
+    return first is not None and first is second and not is_file_map(first)

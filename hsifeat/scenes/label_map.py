@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
+from hsifeat.mapped_arrays import own_copy
 from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import count_values
@@ -62,7 +63,7 @@ class Labels(ReadOnlyArrays):
     name : str
         Name of the map, such as ``ground-truth``.
     classes : (rows, cols) integer array
-        Class of each pixel; 0 is unlabelled.
+        Class of each pixel; 0 is unlabelled. The array is read-only. It is a copy, unless the given array is mapped from a file.
     class_names : dict of int to str
         Name of each class in the map. A class without a name gets a default name such as ``class 7``.
     class_colours : dict of int to str
@@ -124,9 +125,7 @@ class Labels(ReadOnlyArrays):
                 f"labels {self.name!r} hold the class number {max(present)}; allowed are numbers up to {LARGEST_CLASS}, which files "
                 "of maps and tables can store: renumber the classes"
             )
-        # `counts` is computed once, and the array that was given may be changed later.
-        if self.classes.flags.writeable:
-            object.__setattr__(self, "classes", self.classes.copy())
+        object.__setattr__(self, "classes", own_copy(self.classes))  # `counts` is computed once
         self._set_read_only()
         object.__setattr__(self, "class_names", {c: self.class_names.get(c, f"class {c}") for c in present})
         colours = {**default_colours(present), **self.class_colours}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hsifeat.cube_digest import CubeDigest, changed_scene_error
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
+from hsifeat.mapped_arrays import own_copy
 from hsifeat.scenes.array_coordinates import check_coordinates
 from hsifeat.scenes.array_metadata import add_array_metadata, add_array_nodata
 from hsifeat.scenes.array_views import BandSubset, is_in_memory
@@ -21,10 +22,11 @@ from hsifeat.scenes.band_ranges import check_bands, format_bands
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
-from hsifeat.scenes.nodata import NoData, distinct_values, is_nodata, select_bands
+from hsifeat.scenes.nodata import NoData, is_nodata, select_bands
 from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.scene_checks import as_lengths, as_texts, check_image, check_mask, check_type, convert_nodata
+from hsifeat.scenes.scene_summary import summarise_scene
 from hsifeat.scenes.valid_pixels import Validity, drop_missing_values, valid_pixels
 from hsifeat.types import Cube, ReadOnlyArrays, check_integers, plain_values, read_only
 
@@ -66,7 +68,7 @@ class Scene(ReadOnlyArrays, CubeShape):
         No-data values of the companion image, in the form of `nodata`.
     mask : (rows, cols) bool array or None
         Mask of the valid pixels. Pixels with NaN, infinities or values beyond the range of float32 are invalid in any case. If
-        None, `valid_pixels` computes the mask from the cube.
+        None, `valid_pixels` computes the mask from the cube. The array is a read-only copy, unless it is mapped from a file.
     licence, citation : str
         Licence and citation, as stated by the provider of the scene.
     notes : tuple of str
@@ -75,7 +77,7 @@ class Scene(ReadOnlyArrays, CubeShape):
     Raises
     ------
     SceneError
-        If the cube does not have three dimensions. If its values are not real numbers of at most 64 bits. If another
+        If the cube does not have three dimensions, or its file was closed. If its values are not real numbers of at most 64 bits. If another
         attribute has another type, shape or length than listed above. If wavelengths, bandwidths or the scale are not
         positive. If a label map, or the coordinates of an array, have another georeference than the scene. If wavelengths or
         bandwidths differ from the coordinates of the bands by more than 0.5 nm.
@@ -122,14 +124,12 @@ class Scene(ReadOnlyArrays, CubeShape):
         self._add_array_metadata()
         if self.mask is not None:
             check_mask(self.mask, (self.rows, self.cols), self.name)
+            object.__setattr__(self, "mask", own_copy(self.mask))
         if self.companion is not None:
             self._check_companion(self.companion)
         check_type(self.labels, dict, f"{self.name}: labels must be a dict such as {{'gt': Labels('gt', array)}}")
         object.__setattr__(self, "labels", dict(self.labels))  # scenes made from this one have dicts of their own
-        for key, labels in self.labels.items():
-            self.check_labels(labels)
-            if key != labels.name:
-                raise SceneError(f"{self.name}: the label map {labels.name!r} has the key {key!r}; both must be equal")
+        self.check_label_maps()
         self._set_read_only()
 
     def _convert_lists(self) -> None:
@@ -209,6 +209,7 @@ class Scene(ReadOnlyArrays, CubeShape):
     @property
     def label_notes(self) -> tuple[str, ...]:
         """Messages on labels of invalid pixels. No head learns from these labels. The first access may read the whole cube."""
+        self.check_label_maps()
         found = (labels.describe_invalid(self.valid) for labels in self.labels.values())
         return tuple(f"{self.name}: {note}" for note in found if note)
 
@@ -219,22 +220,26 @@ class Scene(ReadOnlyArrays, CubeShape):
     @cached_property
     def digest(self) -> str:
         """SHA-256 hex digest of shape, dtype, values and valid pixels. File name and format do not affect it."""
+        check_image(self.cube, self.name, "cube")
         digest = CubeDigest(self.cube.shape, self.cube.dtype)
         for block in blocks(self.rows, self.cols, self.bands):
             digest.add(plain_values(self.cube[block.slices]))
         return digest.hexdigest(self.valid)
 
     def check_unchanged(self) -> None:
-        """Check that an array in memory has the values that it had when `valid` and `digest` were read. Files are not read.
+        """Check that an array in memory has the values that `valid` and `digest` were read from. Of other cubes, at most two pixels are read.
 
         Raises
         ------
         SceneError
-            If the array or the mask was changed. If a label map was added to the dict `labels` that does not fit the scene.
+            If the array was changed. If the file of the array was closed. If a map in the dict `labels` does not fit the scene.
         """
-        read = [name for name in ("valid", "digest") if name in vars(self) and is_in_memory(self.cube)]
-        current = replace(self)  # checks the label maps again, and has read no values
-        if not all(np.array_equal(getattr(current, name), getattr(self, name)) for name in read):
+        self.check_label_maps()
+        current = replace(self)  # has read no values; checks that the array can still be read
+        cached = [name for name in ("valid", "digest") if name in vars(self)]
+        if not cached or not is_in_memory(self.cube):
+            return
+        if not all(np.array_equal(getattr(current, name), getattr(self, name)) for name in cached):
             raise changed_scene_error(self.name)
 
     def empty_bands(self) -> tuple[int, ...]:
@@ -353,34 +358,14 @@ class Scene(ReadOnlyArrays, CubeShape):
 
     def summary(self) -> dict[str, Any]:
         """Return the metadata that `hsifeat scenes show` prints, as JSON-compatible values."""
-        nm, georeference = self.wavelengths_nm, self.georeference
-        return {
-            "name": self.name,
-            "rows": self.rows,
-            "cols": self.cols,
-            "bands": self.bands,
-            "dtype": str(self.cube.dtype),
-            "wavelengths_nm": None if nm is None else [float(nm.min()), float(nm.max())],
-            "fwhm_nm": None if self.fwhm_nm is None else [float(self.fwhm_nm.min()), float(self.fwhm_nm.max())],
-            "band_names": list(self.band_names),
-            "nodata": [value for value in distinct_values(self.nodata) if np.isfinite(value)],
-            "reflectance_scale": self.scale,
-            "crs": None if georeference is None else georeference.crs_name,
-            "transform": None if georeference is None else list(georeference.transform),
-            "pixel_size": None if georeference is None else list(georeference.pixel_size),
-            "companion": None if self.companion is None else list(map(int, self.companion.shape)),
-            "valid_pixels": int(self.valid.sum()),
-            "digest": self.digest,
-            "licence": self.licence,
-            "citation": self.citation,
-            "labels": {
-                name: [
-                    {"class": c, "name": labels.class_names[c], "pixels": n, "colour": labels.class_colours[c]}
-                    for c, n in labels.counts.items()
-                ]
-                for name, labels in self.labels.items()
-            },
-        }
+        return summarise_scene(self)
+
+    def check_label_maps(self) -> None:
+        """Raise `SceneError` if a map in the dict `labels` does not fit the scene, or has another name than its key."""
+        for key, labels in self.labels.items():
+            self.check_labels(labels)
+            if key != labels.name:
+                raise SceneError(f"{self.name}: the label map {labels.name!r} has the key {key!r}; both must be equal")
 
     def check_labels(self, labels: Labels) -> None:
         """Raise `SceneError` if a label map and the scene differ in shape or in georeference."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import operator
+from collections.abc import Mapping
+from numbers import Integral
 from types import UnionType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import SceneError, error_summary, raise_resource_error
+from hsifeat.errors import HsifeatError, SceneError, error_summary, raise_resource_error
 from hsifeat.formatting import format_value
 from hsifeat.scenes.array_views import ArrayView
 from hsifeat.scenes.nodata import NoData, as_nodata
-from hsifeat.types import load_slice, plain_values
+from hsifeat.types import NAMES_OF_NM, load_slice, plain_values
 
 
 def check_type(value: object, kind: type | UnionType, rule: str) -> None:
@@ -61,17 +62,13 @@ def as_lengths(values: object, bands: int, what: str) -> NDArray[np.float64] | N
     Raises
     ------
     SceneError
-        If the values are not one positive number per band. If they are an `xarray.DataArray` that states another unit than nm.
+        If the values are not one positive number per band. If they are an `xarray.DataArray` whose attributes state another
+        unit than nm.
     """
-    from hsifeat.scenes.readers.spectrum import UNITS_NM, is_spectral_unit
-
     if values is None:
         return None
-    unit = str(getattr(values, "attrs", {}).get("units", ""))
-    if is_spectral_unit(unit) and UNITS_NM.get(unit.strip().lower()) != 1:
-        raise SceneError(
-            f"{what} must be in nm; found a {type(values).__name__} in {unit}: convert its values, or make it a coordinate of the cube"
-        )
+    if (unit := _stated_unit(values)).lower() not in {"", "1", *NAMES_OF_NM}:
+        raise SceneError(f"{what} must be in nm; found a {type(values).__name__} in {unit}: convert its values to nm")
     try:
         lengths = np.asarray(values)
     except ValueError:  # lists of different lengths
@@ -83,6 +80,14 @@ def as_lengths(values: object, bands: int, what: str) -> NDArray[np.float64] | N
     if not (np.isfinite(lengths) & (lengths > 0)).all():
         raise SceneError(f"{what} must be positive numbers; found {lengths.min():g} to {lengths.max():g}")
     return np.asarray(lengths, np.float64)
+
+
+def _stated_unit(values: object) -> str:
+    """Return the unit in the attributes of an `xarray.DataArray` or `pandas.Series`; an empty text if there is none."""
+    attrs = getattr(values, "attrs", None)
+    lowered = {str(key).lower(): value for key, value in attrs.items()} if isinstance(attrs, Mapping) else {}
+    unit = lowered.get("units", lowered.get("unit", ""))
+    return (unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)).strip()
 
 
 def convert_nodata(values: object, what: str) -> NoData:
@@ -157,28 +162,43 @@ def check_image(image: Any, name: str, kind: str) -> None:
     check_slices(image, name, kind)
 
 
-def shape_and_dtype(array: Any, what: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return the shape and the dtype of an array of any library, whose file may be closed.
+def shape_and_dtype(
+    array: Any, what: str, expected: str = "an array that NumPy can slice"
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and dtype of an array of any library.
+
+    Parameters
+    ----------
+    array : array-like
+        The value to check.
+    what : str
+        What the array is, as the start of messages.
+    expected : str
+        What the value can be, for messages.
 
     Raises
     ------
     SceneError
-        If the value is no array, or has no shape. The message starts with `what`.
+        If the value is no array. If its shape is unknown. If its file was closed.
     """
     try:
-        return tuple(map(operator.index, array.shape)), np.dtype(array.dtype)
+        shape, dtype = tuple(array.shape), np.dtype(array.dtype)
     except (AttributeError, TypeError) as error:
-        raise SceneError(
-            f"{what} must be an array of known shape that NumPy can slice; found {type(array).__name__}: give `np.asarray(…)`"
-        ) from error
+        raise SceneError(f"{what} must be {expected}; found {type(array).__name__}: give `np.asarray(…)`") from error
     except Exception as error:  # each library has its own
+        raise_resource_error(error)
         raise _unreadable(what, error) from error
+    if not all(isinstance(size, Integral) for size in shape):
+        raise SceneError(
+            f"{what}: the shape {shape} is unknown: call the method compute_chunk_sizes() of the array first"
+        )
+    return shape, dtype
 
 
 def _unreadable(what: str, error: Exception) -> SceneError:
     return SceneError(
-        f"{what} can't be read from its array: {error_summary(error)}: if the array belongs to a file that was closed, open the file again "
-        "and make a new scene while it is open, or open it by its name"
+        f"{what}: the array can't be read ({error_summary(error)}): if its file was closed, pass the array while the file is open, or pass "
+        "the path of the file"
     )
 
 
@@ -204,6 +224,8 @@ def check_slices(array: Any, name: str, kind: str, *, masks: bool = False) -> No
         found = (load_slice if masks else plain_values)(array[:1, :1]).dtype
     except SceneError as error:
         raise SceneError(f"{name}: {kind}: {error}") from error
+    except HsifeatError:
+        raise
     except Exception as error:  # each library has its own
         raise_resource_error(error)
         raise _unreadable(f"{name}: the {kind}", error) from error

@@ -62,30 +62,30 @@ def find_token(url: str) -> str | None:
     for entry, token in _tokens(token_file()).items():
         if origin is not None and _origin(entry) == origin:
             return check_token(token, f"the text for {entry} in {token_file()}") if token else None
-    own = os.environ.get(TOKEN_VARIABLE)
-    return check_token(own, TOKEN_VARIABLE) if own and _is_service_of_environment(origin) else None
+    token = os.environ.get(TOKEN_VARIABLE, "") if _is_service_of_environment(origin) else ""
+    return check_token(token, TOKEN_VARIABLE) if token else None
 
 
 def check_token(token: str, source: str) -> str:
-    """Return a token without surrounding blanks and line ends.
+    """Strip white space from a token, and check that it can be sent.
 
     Parameters
     ----------
     token : str
-        Token of a person, as text.
+        The token.
     source : str
-        Where the token was found, for messages, which never show the token itself.
+        Where the token was found, for messages, which never show the token.
 
     Raises
     ------
     StoreError
-        If the token has other characters than printable ones of ASCII, and so can't be sent.
+        If the token is empty or has characters other than printable ASCII, which HTTP headers can't contain.
     """
     token = token.strip()
     if not re.fullmatch("[!-~]+", token):
         raise StoreError(
-            f"{source} is no token: it is empty, or has a blank or a character beyond ASCII, such as a typographic quotation mark; copy "
-            "the token that hsifeat serve token add shows"
+            f"{source} is no token: it is empty, or contains white space or a character that is not ASCII, such as a typographic quotation "
+            "mark: copy the token that hsifeat serve token add shows"
         )
     return token
 

@@ -46,7 +46,9 @@ def test_extract(address, killed, cli, tmp_path, monkeypatch):
             np.testing.assert_array_equal(shared.plane(plane.id)[:], alone.plane(plane.id)[:])
     monkeypatch.setattr("hsifeat.runtime.dask_connection._FIRST_TIMEOUT_S", 0.0)
     assert "no Dask scheduler answers at tcp://127.0.0.1:1" in cli(*options, "--dask", "tcp://127.0.0.1:1", status=1)
-    assert "tls://127.0.0.1:1 needs certificates" in cli(*options, "--dask", "tls://127.0.0.1:1", status=1)
+    assert "tls://127.0.0.1:1 does not fit the settings distributed.comm of Dask" in cli(
+        *options, "--dask", "tls://127.0.0.1:1", status=1
+    )
     assert "found 'four'" in cli(*options, "--dask", "four", status=1)
 
 

@@ -32,8 +32,15 @@ SCENES = {
     "array": lambda cube: Scene("m", cube),
     "view": lambda cube: Scene("m", cube[:, ::-1]),
     "DataArray": lambda cube: Scene("m", xr.DataArray(cube, dims=("y", "x", "band"))),
+    "repeated": lambda cube: Scene("m", np.broadcast_to(cube[3:4], cube.shape)),
+    "field": lambda cube: Scene("m", as_field(cube)),
     "selected bands": lambda cube: Scene("m", cube).with_bands([5, 4, 3, 2, 1, 0]),
 }
+
+
+def as_field(cube):
+    """Return a field of a structured array that shares the memory of a cube."""
+    return cube.view([("spectra", "<f4", (cube.shape[2],))])["spectra"].reshape(cube.shape)
 
 
 @pytest.fixture
@@ -107,6 +114,12 @@ def test_a_label_map_that_was_added_to_the_dict_is_checked(cube, tmp_path, label
         extract(scene, backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr")
     with pytest.raises(SceneError, match=message):
         import_planes(scene, {"e": np.ones((20, 16, 2))}, out=tmp_path / "i.zarr")
+    del scene.labels["gt"]
+    job = prepare(scene, ExtractionConfig(backbone="context", layers=["mean-3"]), out=tmp_path / "s.zarr")
+    scene.labels["gt"] = labels
+    with pytest.raises(SceneError, match=message):
+        run(job)
+    assert not list(tmp_path.glob("*.zarr"))
 
 
 def test_a_model_is_not_trained_on_other_values_than_its_record_names(cube, tmp_path):
@@ -123,19 +136,21 @@ def test_a_job_is_shown_in_one_line(cube, options, tmp_path):
     assert repr(job) == f"<Job {tmp_path / 's.zarr'}: 1 plane of m>"
 
 
-def test_a_file_or_mask_that_changes_after_the_extraction_was_prepared_is_refused(cube, options, tmp_path):
-    file, mask = tmp_path / "m.npy", np.ones((20, 16), bool)
+def test_a_file_that_changes_after_the_extraction_was_prepared_is_refused(cube, options, tmp_path):
+    file = tmp_path / "m.npy"
     np.save(file, cube)
     config = ExtractionConfig(**options)
-    jobs = [
-        prepare(scene, config, out=tmp_path / f"{number}.zarr")
-        for number, scene in enumerate([open_scene(file), Scene("m", cube, mask=mask)])
-    ]
+    job = prepare(open_scene(file), config, out=tmp_path / "s.zarr")
     np.load(file, mmap_mode="r+")[2, 2] = 77
+    with pytest.raises(SceneError, match=f"^m: {CHANGED}"):
+        run(job)
+
+
+def test_a_scene_keeps_its_mask_when_the_array_is_changed(cube, options, tmp_path):
+    mask = np.ones((20, 16), bool)
+    scene = Scene("m", cube, mask=mask)
     mask[0, 0] = False
-    for job in jobs:
-        with pytest.raises(SceneError, match=f"^m: {CHANGED}"):
-            run(job)
+    assert open_features(extract(scene, out=tmp_path / "s.zarr", **options)).valid.all()
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

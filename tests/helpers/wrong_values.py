@@ -76,18 +76,23 @@ def accepted_masks(function, make_arguments):
     return accepted
 
 
+def array_parameters(make_arguments):
+    """Return the names of the parameters that get an array of numbers of two or more axes."""
+    return [name for name, value in make_arguments().items() if isinstance(value, np.ndarray) and value.ndim > 1]
+
+
 def accepted_labelled_arrays(function, make_arguments):
-    """Return the names of the parameters that take an array of two or more axes as an `xarray.DataArray` or a `pandas.DataFrame`."""
+    """Return the names of the parameters that take their array as an `xarray.DataArray` or a `pandas.DataFrame`, too."""
     accepted = set()
-    for parameter, value in make_arguments().items():
-        if isinstance(value, np.ndarray) and value.ndim > 1:
-            labelled = [reversed_array(value)]
-            if value.ndim == 2:
-                labelled.append(pd.DataFrame(value))
-            for array in labelled:
-                with suppress(HsifeatError, WorkBegins):
-                    function(**make_arguments() | {parameter: array})
-                    accepted.add(parameter)
+    for parameter in array_parameters(make_arguments):
+        value = make_arguments()[parameter]
+        labelled = [reversed_array(value)]
+        if value.ndim == 2:
+            labelled.append(pd.DataFrame(value))
+        for array in labelled:
+            with suppress(HsifeatError, WorkBegins):
+                function(**make_arguments() | {parameter: array})
+                accepted.add(parameter)
     return accepted
 
 

@@ -202,14 +202,14 @@ def test_imports_of_one_scene_are_refused_in_another_order(scene, encoder, tmp_p
         (
             {"e": np.ones((75, 53, 2)).tolist()},
             {},
-            "e: features that are not the path of a file must be an array .*; found list: give `np.asarray",
+            "e: features must be a file, or an array .*; found list: give `np.asarray",
         ),
         (
             {"e": torch.ones(75, 53, 2)},
             {},
-            "e: features that are not the path of a file must be an array .*; found Tensor: give `np.asarray",
+            "e: features must be a file, or an array .*; found Tensor: give `np.asarray",
         ),
-        ({"e": None}, {}, "e: features that are not the path of a file must be an array .*; found NoneType"),
+        ({"e": None}, {}, "e: features must be a file, or an array .*; found NoneType"),
         ({5: np.ones((75, 53, 2))}, {}, "5 can't be the name of a plane"),
         ({"zarr.json": np.ones((75, 53, 2))}, {}, "'zarr.json' can't be the name of a plane: .*, and not zarr.json"),
         ({"t5/..": np.ones((75, 53, 2))}, {}, "'t5/..' can't be the name of a plane"),

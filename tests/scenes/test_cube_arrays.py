@@ -14,7 +14,7 @@ import pytest
 import rasterio
 import xarray
 
-from hsifeat import extract, import_planes, open_scene
+from hsifeat import extract, fit_projection, import_planes, open_scene, rank_timesteps
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Georeference, Scene
 
@@ -229,55 +229,71 @@ def test_numbers_of_pixels_and_unusable_coordinates_are_no_georeference():
     assert "describes no CRS: 'the local grid', so its CRS is unknown" in str(unknown.notes)
 
 
-def closed_array(library, path):
-    """Return an array that was opened in a `with` block which has ended, as in a notebook."""
+def closed_array(library, path, read):
+    """Return an array and its scene from a `with` block that has ended. Before, the attribute `read` of the scene was read."""
     values = np.random.default_rng(0).random((6, 7, 4))
     if library == "h5py":
         with h5py.File(path, "w") as file:
-            return file.create_dataset("cube", data=values), Scene("s", file["cube"])
+            array = file.create_dataset("cube", data=values)
+            scene = Scene("s", array)
+            getattr(scene, read or "name")
+            return array, scene
     with netCDF4.Dataset(path, "w") as file:
         for name, size in zip("yxb", values.shape, strict=True):
             file.createDimension(name, size)
         variable = file.createVariable("cube", "f8", ("y", "x", "b"), fill_value=False)
         variable[:] = values
         file.set_auto_mask(False)
-        return variable, Scene("s", variable)
+        scene = Scene("s", variable)
+        getattr(scene, read or "name")
+        return variable, scene
 
 
+@pytest.mark.parametrize("read", ["", "valid", "digest"])
 @pytest.mark.parametrize("library", ["h5py", "netCDF4"])
-def test_an_array_of_a_closed_file_is_refused(library, tmp_path):
-    array, scene = closed_array(library, tmp_path / "cube.h5")
+def test_an_array_of_a_closed_file_is_refused(library, read, tmp_path):
+    array, scene = closed_array(library, tmp_path / "cube.h5", read)
     for call in (
         lambda: Scene("t", array),
-        lambda: scene.valid,
+        lambda: fit_projection("pca:2", scene),
+        lambda: rank_timesteps(scene, backbone="untrained:natural32", timesteps=[0, 500], budget=1),
+        *([] if read else [lambda: scene.valid]),
+        *([] if read == "digest" else [lambda: scene.digest]),
         lambda: extract(scene, backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr"),
         lambda: import_planes(Scene("t", np.ones((6, 7, 4))), {"e": array}, out=tmp_path / "i.zarr"),
     ):
-        with pytest.raises(SceneError, match="can't be read from its array: .* file that was closed"):
+        with pytest.raises(SceneError, match="the array can't be read .* file was closed"):
             call()
     assert [path.name for path in tmp_path.iterdir()] == ["cube.h5"]
 
 
 def test_an_array_of_unknown_shape_is_refused():
     lazy = da.ones((6, 7, 4))
-    with pytest.raises(SceneError, match="must be an array of known shape"):
+    with pytest.raises(SceneError, match="a cube: the shape .* is unknown: .* compute_chunk_sizes"):
         Scene("s", lazy[lazy.sum(axis=(1, 2)) > 0])
 
 
-@pytest.mark.parametrize("index", [np.ones((4, 5), bool), [1, 2], None, 1.5, slice(None, None, -1)])
+@pytest.mark.parametrize("index", [np.ones((4, 5), bool), [1, 2], None, 1.5, True, slice(None, None, -1)])
 def test_indices_that_would_read_a_whole_file_are_refused(index):
     """They work on the cube of a scene in memory, so users try them on the cube of a file."""
     cube = Scene("s", np.arange(60.0).reshape(4, 5, 3)).with_bands([2, 0]).cube
-    with pytest.raises(SceneError, match=r"np.asarray\(scene.cube\)"):
+    with pytest.raises(SceneError, match=r"np.asarray\(array\)"):
         cube[index]
+    for too_many in ((0, 0, 0, 0), (..., ...), 4):
+        with pytest.raises(IndexError):
+            cube[too_many]
     assert len(cube) == 4
     np.testing.assert_array_equal(cube[np.int64(3)], cube[-1])
 
 
-@pytest.mark.parametrize(("unit", "is_nm"), [("nm", True), ("", True), ("1", True), ("um", False), ("cm-1", False)])
+@pytest.mark.parametrize(
+    ("unit", "is_nm"),
+    [("nm", True), (" NM", True), ("", True), ("1", True), ("um", False), ("cm-1", False), ("GHz", False)],
+)
+@pytest.mark.parametrize("key", ["units", "unit"])
 @pytest.mark.parametrize("attribute", ["wavelengths_nm", "fwhm_nm"])
-def test_wavelengths_in_another_unit_than_nm_are_refused(attribute, unit, is_nm):
-    values = xarray.DataArray([0.5, 0.6, 0.7], dims="band", attrs={"units": unit})
+def test_wavelengths_in_another_unit_than_nm_are_refused(attribute, key, unit, is_nm):
+    values = xarray.DataArray([0.5, 0.6, 0.7], dims="band", attrs={key: unit})
     if is_nm:
         assert getattr(Scene("s", np.ones((4, 5, 3)), **{attribute: values}), attribute).tolist() == [0.5, 0.6, 0.7]
     else:

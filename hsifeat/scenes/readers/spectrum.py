@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.types import NAMES_OF_NM
+
 # Length of each unit in nanometres, by the names that files use.
 UNITS_NM = {
-    **dict.fromkeys(("nanometers", "nanometres", "nanometer", "nanometre", "nm"), 1.0),
+    **dict.fromkeys(NAMES_OF_NM, 1.0),
     **dict.fromkeys(("micrometers", "micrometres", "micrometer", "micrometre", "microns", "micron"), 1e3),
     **dict.fromkeys(("um", "\N{MICRO SIGN}m", "\N{GREEK SMALL LETTER MU}m"), 1e3),
     **dict.fromkeys(("angstroms", "angstrom"), 0.1),

@@ -47,6 +47,13 @@ def test_parameters_of_another_head_include_no_layout(layout):
         as_head_params({"C": 10, "layout": layout})
 
 
+@pytest.mark.parametrize("params", [{"name": "x"}, {1: 2}, "C=1"])
+def test_what_is_no_parameter_is_refused(params):
+    """`make_head(head, **params)` raised a TypeError."""
+    with pytest.raises(HeadError, match="the name of a head is no parameter|parameters are a dict"):
+        as_head_params(params)
+
+
 @pytest.mark.parametrize("name", head_names())
 def test_every_parameter_states_its_allowed_values(name):
     """A bare type allows values that fail during the fit, such as a negative number of components."""

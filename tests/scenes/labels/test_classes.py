@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from hsifeat import Labels
@@ -93,9 +96,19 @@ def test_composed_and_decomposed_accents_are_one_name():
     assert drop_zero({1: "fore\u0302t"}, np.ones((1, 1), np.uint8), "x")[0] == {1: "forêt"}
 
 
-def test_a_label_map_keeps_its_classes_when_the_array_is_changed():
+@pytest.mark.parametrize(
+    "as_given", [np.asarray, lambda classes: classes[:], lambda classes: pd.DataFrame(classes, copy=False).to_numpy()]
+)
+def test_a_label_map_keeps_its_classes_when_the_array_is_changed(as_given):
     """Merging classes in place, for a second map, also merged them in the first map."""
     classes = np.array([[0, 1], [2, 3]])
-    labels = Labels("full", classes)
+    labels = Labels("full", as_given(classes))
     classes[classes == 3] = 2
     assert labels.classes.tolist() == [[0, 1], [2, 3]] and labels.counts == {1: 1, 2: 1, 3: 1}
+    assert replace(labels, name="other").classes.base is labels.classes.base
+
+
+def test_a_label_map_in_a_file_is_not_read_into_memory(tmp_path):
+    np.save(tmp_path / "map.npy", np.ones((4, 5), int))
+    classes = np.load(tmp_path / "map.npy", mmap_mode="r")
+    assert np.shares_memory(Labels("gt", classes).classes, classes)
