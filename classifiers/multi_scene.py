@@ -200,7 +200,8 @@ def merge_label_maps(
     Returns
     -------
     Labels
-        The merged map, with the name of the first map. Rows between the scenes are unlabelled.
+        The merged map, with the name of the first map. Rows between the scenes are unlabelled. A class has the colour of the
+        first map with this class, or a default colour if another class has this colour.
     """
     height = row_offsets[-1] + labels[-1].classes.shape[0]
     merged = np.zeros((height, max(one.classes.shape[1] for one in labels)), np.int32)
@@ -212,7 +213,9 @@ def merge_label_maps(
         for number, name in one.class_names.items():
             common = numbers.get(name, number)
             part[one.classes == number] = common
-            colours.setdefault(common, one.class_colours[number])
+            # Default colours belong to numbers, so a class with a new number may have the colour of another class.
+            if one.class_colours[number] not in colours.values():
+                colours.setdefault(common, one.class_colours[number])
         own_names = (f"scene {index + 1}",) if names is None else names[index]
         parts.append(ScenePart(own_names, window, one.georeference))
     class_names = {number: name for name, number in numbers.items()}

@@ -106,6 +106,7 @@ def test_classes_keep_their_names_and_numbers(maps, expected):
     for one, row in zip(labels, scene_row_offsets(labels), strict=True):
         part = merged.classes[row, : one.classes.shape[1]]
         assert [merged.class_names[c] for c in part] == [one.class_names[c] for c in one.classes[0]]
+    assert len(set(merged.class_colours.values())) == len(expected)
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -57,8 +57,9 @@ def test_every_part_and_step_has_the_values_of_the_scene(cube, monkeypatch, limi
 def test_other_bands_are_shown_without_reading_the_scene(cube, monkeypatch):
     monkeypatch.setattr(band_images, "_OVERVIEW_BYTES", 14_000)
     monkeypatch.setattr(band_images, "_PARTS_BYTES", 3000)
-    images = BandImages(Scene("test", cube, mask=np.ones((61, 47), bool)))
-    cube.count = 0  # A new scene has read one pixel.
+    images = BandImages(scene := Scene("test", cube, mask=np.ones((61, 47), bool)))
+    _ = scene.valid
+    cube.count = 0  # A new scene and its valid pixels have read one pixel each.
     whole = Window(0, 0, 61, 47)
     images.png(Rendering((0, 1, 2)), whole, 2)
     assert cube.count == cube.cube.size
