@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
 from hsifeat.errors import HsifeatError, error_summary
@@ -72,16 +75,43 @@ def open_cluster(address: str) -> Iterator[tuple[str, Security | None]]:
     from distributed.security import Security
 
     security = Security.temporary()
-    with (
-        dask.config.set(_FEW_MEASUREMENTS),
-        LocalCluster(
-            n_workers=int(local[1]),
-            threads_per_worker=1,
-            host="127.0.0.1",
-            protocol="tls://",
-            security=security,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(_FEW_MEASUREMENTS))
+        with _delayed_interrupts():
+            cluster = stack.enter_context(
+                LocalCluster(
+                    n_workers=int(local[1]),
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    protocol="tls://",
+                    security=security,
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL,
+                )
+            )
         yield cluster.scheduler_address, security
+
+
+@contextmanager
+def _delayed_interrupts() -> Iterator[None]:
+    """Delay Ctrl-C to the end of the ``with`` block. Processes that are started in the block ignore it as long as they run.
+
+    Ctrl-C reaches every process of a terminal. A worker that starts would print a traceback, and so would the exit handler of
+    a cluster that has half started.
+    """
+    former = signal.getsignal(signal.SIGINT)
+    if current_thread() is not main_thread() or former is None or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # The first new process also starts the resource tracker of `multiprocessing`, which clears the mask. A running tracker does not.
+    resource_tracker.ensure_running()
+    received: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: received.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # new threads and processes inherit it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, former)
+        if received:
+            signal.raise_signal(signal.SIGINT)
