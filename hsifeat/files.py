@@ -206,6 +206,16 @@ def check_output(path: Path, *, replaces: str = "") -> None:
         raise StoreError(f"{path if path.is_dir() else existing} is not writable: choose another place")
 
 
+def check_utf8(path: Path) -> None:
+    """Raise `StoreError` if a path has bytes that are not UTF-8, such as Latin-1, which GDAL, Arrow and JSON can't hold."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(
+            f"{str(path.absolute())!a} has bytes that are not UTF-8: choose another place, or rename the folder"
+        ) from error
+
+
 def check_not_input(path: Path, inputs: Iterable[str | Path]) -> None:
     """Check that a result does not replace a file that is read to compute it.
 

@@ -9,10 +9,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from hsifeat import files
+from hsifeat import compare, export_features, files
 from hsifeat.errors import StoreError
 from hsifeat.files import atomic_write, disk_errors, write_file
 from hsifeat.projection import Projection
+from hsifeat.scenes.maps.formats import check_map_path
 
 
 def write_private(path):
@@ -132,3 +133,15 @@ def test_a_kill_while_the_mode_of_a_file_is_set_leaves_nothing_behind(tmp_path, 
     files._sweep.cache_clear()
     files.write_file(tmp_path / "file", "x")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_path_that_is_not_utf8_is_refused_before_the_work(store_path, tmp_path):
+    """GDAL, Arrow and JSON can't hold it, so that a benchmark ended in an error of pydantic after all fits."""
+    for call in (
+        lambda: export_features(store_path, tmp_path / "t\udcfc.parquet"),
+        lambda: compare(store_path, heads=["lda"], out=tmp_path / "r\udcfc"),
+        lambda: check_map_path(tmp_path / "m\udcfc.tif"),
+    ):
+        with pytest.raises(StoreError, match=r"\\udcfc.* has bytes that are not UTF-8"):
+            call()
+    assert {path.name for path in tmp_path.iterdir()} <= {"cache"}

@@ -48,6 +48,7 @@ from hsifeat.errors import HeadError, HsifeatError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import single_stores
 from hsifeat.features.selection import plane_names
+from hsifeat.files import check_utf8
 from hsifeat.formatting import format_value, list_some
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Executor
@@ -218,7 +219,7 @@ def compare(
         smooth=None if smoothing is None else smoothing.text,
         sweep=sweep,
     )
-    folder = Path(out)
+    check_utf8(folder := Path(out))
     provenance = bench_provenance(config, alternatives, command, folder)
     described = scene_summaries(scenes, truth)
     metadata = [

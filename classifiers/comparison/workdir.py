@@ -13,7 +13,7 @@ from classifiers.comparison.results.plane_scores import SweepResult
 from classifiers.comparison.results.results_io import read_json
 from classifiers.comparison.run_records import RunRecords
 from hsifeat.errors import HsifeatError
-from hsifeat.files import check_output, disk_errors, resumable
+from hsifeat.files import check_output, check_utf8, disk_errors, resumable
 
 RECORD = "record"
 # Files of a report.
@@ -50,6 +50,7 @@ def open_workdir(out: Path, kind: Literal["report", "sweep"] = "report") -> Iter
     from filelock import FileLock, Timeout
 
     check_output(out)
+    check_utf8(out)
     folder = out / RECORD
     _check_own_files(out, kind)
     new_folders = [path for path in (folder, out) if not path.exists()]

@@ -69,7 +69,7 @@ class EncoderBackbone(ModuleBackbone):
     ------
     BackboneError
         If only one of `mean` and `std` is set. If the length of `mean` or `std` is not `channels`. If `upsample` does not
-        divide `patch`. If `config` is None, and ``repr(module)`` contains memory addresses.
+        divide `patch`. If `config` is not a mapping of JSON values. If `config` is None, and ``repr(module)`` contains memory addresses.
 
     Examples
     --------

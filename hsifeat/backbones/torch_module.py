@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -44,6 +45,19 @@ def call_with_timesteps(network: torch.nn.Module, noisy: torch.Tensor, t: int) -
     return network(noisy, torch.full((len(noisy),), t, device=noisy.device))
 
 
+def _as_json(config: object) -> dict[str, Any]:
+    try:
+        if not isinstance(config, Mapping):
+            raise TypeError(f"a {type(config).__name__} is no mapping")  # noqa: TRY301
+        values: dict[str, Any] = json.loads(json.dumps(dict(config), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise BackboneError(
+            f"`config` is a mapping of JSON values, which identify the network: {error_summary(error)}: convert NumPy arrays with .tolist() "
+            "and NumPy numbers with .item()"
+        ) from error
+    return values
+
+
 class ModuleBackbone(NetworkBackbone):
     """A backbone made from a plain ``torch.nn.Module`` that denoises images in pixel space.
 
@@ -73,7 +87,7 @@ class ModuleBackbone(NetworkBackbone):
     Raises
     ------
     BackboneError
-        If `config` is None, and ``repr(module)`` contains memory addresses. Memory addresses can't identify an
+        If `config` is not a mapping of JSON values. If `config` is None, and ``repr(module)`` contains memory addresses. Memory addresses can't identify an
         architecture.
 
     Examples
@@ -112,9 +126,7 @@ class ModuleBackbone(NetworkBackbone):
                 f"the printed {name} contains memory addresses, which differ from run to run and can't identify a network: pass its "
                 "sizes as config={...}"
             )
-        description = (
-            {"printed": hashlib.sha256(printed.encode()).hexdigest()} if config is None else deepcopy(dict(config))
-        )
+        description = {"printed": hashlib.sha256(printed.encode()).hexdigest()} if config is None else _as_json(config)
         if call is not call_with_timesteps:
             description = {"call": getattr(call, "__qualname__", type(call).__qualname__), **description}
         self._architecture = {"class": type(module).__qualname__, **description}

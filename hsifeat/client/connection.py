@@ -11,13 +11,16 @@ from hsifeat.client.companion_files import named_files, rename_files
 from hsifeat.client.remote_job import RemoteJob
 from hsifeat.client.transport import Transport
 from hsifeat.client.uploading import upload_files
-from hsifeat.errors import HsifeatError
+from hsifeat.errors import HsifeatError, allowed_names
 from hsifeat.runtime.events import Listener, silent
+from hsifeat.scenes.scene_checks import check_type
+from hsifeat.types import check_path
 
 if TYPE_CHECKING:
     from hsifeat.features.features import Features
 
 PathLike = str | Path
+_FILTERS = {"state", "kind", "owner", "before", "count"}
 LabelSource = PathLike | tuple[str, PathLike]
 
 
@@ -182,8 +185,13 @@ class Connection:
         """
         like = None if like is None else self._key(like)
         _check_options(options, preset, like)
-        sources = [scene] if isinstance(scene, PathLike) else list(scene)
-        label_maps = [labels] if isinstance(labels, PathLike) else list(labels)
+        sources = [scene] if isinstance(scene, PathLike) or not isinstance(scene, Sequence) else list(scene)
+        label_maps = [labels] if isinstance(labels, PathLike) or not isinstance(labels, Sequence) else list(labels)
+        for source in sources:
+            check_path("each file of a scene", source)
+        for label in label_maps:
+            named = isinstance(label, tuple) and len(label) == 2 and isinstance(label[0], str)
+            check_path("a label map", label[1] if isinstance(label, tuple) and named else label)
         reading = dict(reading or {})
         if "labels" in reading:
             raise HsifeatError("reading: give label maps as `labels`, so that they are uploaded with the scene")
@@ -255,7 +263,14 @@ class Connection:
 
         ``before`` is the identifier of a job, and selects older jobs. ``count`` is the maximum number of jobs, 50 by
         default.
+
+        Raises
+        ------
+        HsifeatError
+            If a filter is unknown.
         """
+        if unknown := set(filters) - _FILTERS:
+            raise HsifeatError(f"no filter of jobs is named {min(unknown)!r}; {allowed_names(sorted(_FILTERS))}")
         return [RemoteJob(self._transport, state) for state in self._transport.json("GET", "/jobs", params=filters)]
 
     def upload(self, paths: Sequence[PathLike], *, listen: Listener = silent) -> str:
@@ -265,6 +280,7 @@ class Connection:
 
     def _key(self, store: str) -> str:
         """Return the key of a store, or its first digits, from its key or its address."""
+        check_type(store, str, "a store of a service is named by its key or its address")
         start = f"{self._transport.url}/stores/"
         key = store.removeprefix(start).rstrip("/").removesuffix(".zarr") if store.startswith(start) else store
         if not re.fullmatch("[0-9a-f]{1,64}", key):
@@ -275,7 +291,8 @@ class Connection:
         return key
 
     def _keys(self, stores: str | Sequence[str]) -> list[str]:
-        return [self._key(store) for store in ([stores] if isinstance(stores, str) else stores)]
+        named = stores if isinstance(stores, Sequence) and not isinstance(stores, str) else [stores]
+        return [self._key(store) for store in named]
 
     def _analyse(self, path: str, stores: str | Sequence[str], priority: str, options: dict[str, Any]) -> RemoteJob:
         return self._submit(path, {"stores": self._keys(stores), "options": options, "priority": priority})

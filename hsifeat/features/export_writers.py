@@ -12,7 +12,7 @@ import numpy as np
 
 from hsifeat.errors import StoreError
 from hsifeat.features.export_table import ExportTable, TableBlock
-from hsifeat.files import atomic_write, check_output
+from hsifeat.files import atomic_write, check_output, check_utf8
 
 # Maximum size of a variable in a MATLAB file of format 5.
 _MAT_BYTES = 2**31
@@ -58,12 +58,13 @@ def writer_for(path: Path) -> TableWriter:
     Raises
     ------
     StoreError
-        If the suffix is unknown. If the path is a folder, or lies in a folder that does not exist.
+        If the suffix is unknown. If the path is a folder, lies in a folder that does not exist, or is not UTF-8.
     """
     writers: dict[str, TableWriter] = {".npy": NumpyWriter(), ".parquet": ParquetWriter(), ".mat": MatlabWriter()}
     if path.suffix.lower() not in writers:
         raise StoreError(f"features are exported as {', '.join(writers)}; found {path.name!r}")
     check_output(path)
+    check_utf8(path)
     if not path.parent.is_dir():
         raise StoreError(f"no such folder: {path.parent}; create it first")
     if path.is_dir():

@@ -1,5 +1,6 @@
 """Plain torch modules as backbones: features of real forwards, identity by content, and refusals."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -122,3 +123,10 @@ def test_averages_over_the_image_are_no_layers():
 
     # They have the shape of a map of stride 64 in an image of 64 px, but of stride 32 in one of 32 px.
     assert [(tap.name, tap.stride) for tap in denoiser(Squeeze()).taps] == [("maps", 2)]
+
+
+@pytest.mark.parametrize("config", [{"mean": np.ones(3)}, {"factor": np.float32(2)}, {"x": float("nan")}, ["a"]])
+def test_a_configuration_that_is_no_json_is_refused(config):
+    """The extraction raised an error of pydantic, and NaN, infinity and None gave one key."""
+    with pytest.raises(BackboneError, match=r"`config` is a mapping of JSON values, .* \.tolist\(\)"):
+        denoiser(Scaled(), call=by_number, config=config)

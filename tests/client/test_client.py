@@ -338,3 +338,21 @@ def test_options_may_be_numbers_and_arrays_of_numpy():
     service.extract("scene.mat", backbone="context", timesteps=np.array([0]), reading={"nodata": np.float32(-9999)})
     assert requests[0]["options"] == {"seed": 3, "params": {"C": 2.0}}
     assert (requests[1]["options"]["timesteps"], requests[1]["scene"]["nodata"]) == ([0], -9999.0)
+
+
+def test_other_values_than_names_are_refused_before_a_request():
+    service = Connection(Transport("http://service.example", "token"))
+    calls = {
+        "a store of a service is named by": [
+            lambda: service.open(None),
+            lambda: service.open(12345678),
+            lambda: service.fit(None),
+        ],
+        "each file of a scene is a path": [lambda: service.extract(np.ones((2, 3, 4)), backbone="context")],
+        "a label map is a path": [lambda: service.extract("a.tif", labels=[("gt",)], backbone="context")],
+        "no filter of jobs is named 'status'; .*state": [lambda: service.jobs(status="failed")],
+    }
+    for message, refused in calls.items():
+        for call in refused:
+            with pytest.raises(HsifeatError, match=message):
+                call()

@@ -32,7 +32,7 @@ from classifiers.comparison.results.results_io import read_json, write_csv, writ
 from classifiers.comparison.sweep_table import sweep_rows
 from classifiers.comparison.workdir import CSV, JSON, LATEX, MARKDOWN, PAGE, SWEEP_CSV, SWEEP_JSON, SWEEP_PLOT
 from hsifeat.errors import HsifeatError, SceneError
-from hsifeat.files import check_output, write_file
+from hsifeat.files import check_output, check_utf8, write_file
 from hsifeat.formatting import escape_formula, format_value
 from hsifeat.runtime.events import Listener, Note, check_listener, silent
 from hsifeat.scenes.maps import Legend, check_map_fits, write_map, write_probabilities
@@ -75,7 +75,7 @@ def write_report(comparison: Comparison, folder: str | Path, *, listen: Listener
     Raises
     ------
     StoreError
-        If the folder is a store or a model, or lies in one. If it is not writable.
+        If the folder is a store or a model, or lies in one. If it is not writable, or its path is not UTF-8.
     HsifeatError
         If an argument has a wrong type.
 
@@ -92,6 +92,7 @@ def write_report(comparison: Comparison, folder: str | Path, *, listen: Listener
         raise HsifeatError(f"write_report takes the Comparison that compare returns; found {format_value(comparison)}")
     folder = Path(folder)
     check_output(folder)
+    check_utf8(folder)
     record = ReportRecord.read(folder)
     inputs = with_runs(comparison.inputs, folder)
     is_unchanged = record.is_intact(folder, JSON) and _same_results(comparison, folder / JSON)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.files import check_output
+from hsifeat.files import check_output, check_utf8
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.maps import arrays, geotiff_writer, map_image
 from hsifeat.scenes.maps.legend import Legend
@@ -40,7 +40,7 @@ def check_map_path(path: Path, *, probabilities: bool = False) -> None:
         If the suffix is unknown, or is ``.png`` for probabilities. If the path is a folder. If the parent folder is
         missing.
     StoreError
-        If the parent folder is not writable, or lies in a store or a model.
+        If the parent folder is not writable, or lies in a store or a model. If the path of a GeoTIFF is not UTF-8.
     """
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
@@ -52,6 +52,8 @@ def check_map_path(path: Path, *, probabilities: bool = False) -> None:
     if path.is_dir():
         raise SceneError(f"{path} is a folder: give a file")
     check_output(path)
+    if suffix in {".tif", ".tiff"}:
+        check_utf8(path)
     if not path.parent.is_dir():
         raise SceneError(f"no such folder: {path.parent}; create it first")
 
