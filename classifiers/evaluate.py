@@ -36,11 +36,12 @@ from classifiers.table import PixelTable
 from classifiers.tune import Tuning, tune_head
 from hsifeat.errors import SplitError
 from hsifeat.features.scene_set import SceneSet
+from hsifeat.objects_with_arrays import EqualByValue
 from hsifeat.runtime.events import Listener, silent
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, eq=False)
+class Evaluation(EqualByValue):
     """Scores of a head on the test pixels of a split for one seed.
 
     Attributes

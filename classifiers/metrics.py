@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import HeadError
 from hsifeat.formatting import format_count
+from hsifeat.objects_with_arrays import EqualByValue
 
 # (K, K) integer array: number of pixels by true class (rows) and predicted class (columns). The K classes are all classes
 # that occur as true or predicted class.
@@ -111,8 +112,8 @@ CLASS_METRICS = (
 )
 
 
-@dataclass(frozen=True)
-class Scores:
+@dataclass(frozen=True, eq=False)
+class Scores(EqualByValue):
     """Accuracy of predictions on the test pixels of one split.
 
     Kappa lies between -1 and 1. All other metrics are fractions from 0 to 1.

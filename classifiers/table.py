@@ -28,9 +28,10 @@ from hsifeat.features.scene_set import SceneSet, open_scenes
 from hsifeat.features.selection import plane_names
 from hsifeat.features.stack import StoreLike
 from hsifeat.formatting import format_count, format_value
+from hsifeat.objects_with_arrays import ReadOnlyArrays
 from hsifeat.runtime.events import Listener, check_listener, silent
 from hsifeat.scenes import Labels
-from hsifeat.types import ReadOnlyArrays, check_switches
+from hsifeat.types import check_switches
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +106,7 @@ class PixelTable(ReadOnlyArrays):
         if differing := np.count_nonzero(self.labels.classes[self.coordinates] != self.y):
             raise StoreError(
                 f"{differing} of {format_count(len(self.y), 'row')} of the table have another class than their pixels in the labels "
-                f"{self.labels.name!r}, from which splits are drawn: read the table with the changed label map, "
-                "`PixelTable.from_store(..., labels=Labels(name, classes))`"
+                f"{self.labels.name!r}, from which splits are drawn: read the table with `labels=Labels(name, classes)` of the changed map"
             )
         self._set_read_only()
 

@@ -7,15 +7,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from hsifeat.errors import HsifeatError, SceneError, StoreError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 LARGEST_CLASS = 2**31 - 1
@@ -102,37 +100,6 @@ def plain_values(part: Any) -> NDArray[Any]:
             "dask.array.ma.getdata)"
         )
     return np.asarray(values)
-
-
-def read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
-    """Return a view of an array of any shape and dtype. The values can't be changed through the view.
-
-    >>> import numpy as np
-    >>> read_only(np.ones(2)).flags.writeable
-    False
-    """
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-class ReadOnlyArrays:
-    """Base class of objects with read-only arrays. Values that are computed from the arrays are cached, so the arrays must not change.
-
-    `copy.deepcopy` and `pickle` drop NumPy's flag of read-only arrays, so it is set again.
-    """
-
-    _read_only: ClassVar[tuple[str, ...]] = ()
-
-    def _set_read_only(self) -> None:
-        for name in self._read_only:
-            if (array := vars(self).get(name)) is not None:
-                vars(self)[name] = read_only(array)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the attributes of a copied or unpickled object, and make its arrays read-only."""
-        vars(self).update(state)
-        self._set_read_only()
 
 
 def as_float32(values: Any) -> NDArray[np.float32]:

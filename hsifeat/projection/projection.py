@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from hsifeat.errors import ProjectionError, error_summary, raise_resource_error
 from hsifeat.files import disk_errors, open_safetensors
 from hsifeat.formatting import format_count, format_value
+from hsifeat.objects_with_arrays import ReadOnlyArrays
 from hsifeat.projection.image import SpectralImage
 from hsifeat.scenes.scene_checks import as_lengths
-from hsifeat.types import ReadOnlyArrays, check_path, has_labelled_axes
+from hsifeat.types import check_path, has_labelled_axes
 
 
 @dataclass(frozen=True, eq=False)

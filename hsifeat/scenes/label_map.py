@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.mapped_arrays import own_copy
+from hsifeat.objects_with_arrays import ReadOnlyArrays
 from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import count_values
 from hsifeat.scenes.scene_checks import as_texts, check_type
-from hsifeat.types import LARGEST_CLASS, ReadOnlyArrays, Window, as_int
+from hsifeat.types import LARGEST_CLASS, Window, as_int
 
 
 def safe_label_name(text: str) -> str:

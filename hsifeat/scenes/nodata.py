@@ -180,7 +180,9 @@ def _equals(values: NDArray[Any], value: float) -> NDArray[np.bool_]:
             return np.asarray(np.isnan(values))
         with np.errstate(all="ignore"):  # the value, or a sum of large values, may exceed the dtype
             target = dtype.type(value)
-            tolerance = dtype.type(_RELATIVE_ERROR) * np.abs(values + target)
+            if dtype.itemsize == 2:  # sums and the tolerance need the range and precision of float32
+                values, target = values.astype(np.float32), np.float32(target)
+            tolerance = values.dtype.type(_RELATIVE_ERROR) * np.abs(values + target)
             return np.asarray((values == target) | (np.abs(values - target) < tolerance))
     limits = np.iinfo(np.uint8 if dtype.kind == "b" else dtype)
     if not np.isfinite(value) or not limits.min <= value <= limits.max:

@@ -14,6 +14,7 @@ from hsifeat.cube_digest import CubeDigest, changed_scene_error
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.mapped_arrays import own_copy
+from hsifeat.objects_with_arrays import ReadOnlyArrays, read_only
 from hsifeat.scenes.array_coordinates import check_coordinates
 from hsifeat.scenes.array_metadata import add_array_metadata, add_array_nodata
 from hsifeat.scenes.array_views import BandSubset, is_in_memory
@@ -28,7 +29,7 @@ from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.scene_checks import as_lengths, as_texts, check_image, check_mask, check_type, convert_nodata
 from hsifeat.scenes.scene_summary import summarise_scene
 from hsifeat.scenes.valid_pixels import Validity, drop_missing_values, valid_pixels
-from hsifeat.types import Cube, ReadOnlyArrays, check_integers, plain_values, read_only
+from hsifeat.types import Cube, check_integers, plain_values
 
 
 @dataclass(frozen=True, eq=False)

@@ -182,6 +182,8 @@ def shape_and_dtype(
         If the value is no array. If its shape is unknown. If its file was closed.
     """
     try:
+        if type(array).__module__.startswith("netCDF4") and not array.group().isopen():
+            raise OSError("the dataset is closed")  # noqa: TRY301  # netCDF gives its number to the next file, whose values would be read
         shape, dtype = tuple(array.shape), np.dtype(array.dtype)
     except (AttributeError, TypeError) as error:
         raise SceneError(f"{what} must be {expected}; found {type(array).__name__}: give `np.asarray(…)`") from error

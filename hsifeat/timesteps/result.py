@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsifeat.objects_with_arrays import EqualByValue
 from hsifeat.timesteps.angles import SpectralAngles
 from hsifeat.timesteps.correlation import PlaneSimilarity
 from hsifeat.timesteps.optimal_denoiser import DenoiserSimilarity
 from hsifeat.timesteps.proposal import TimestepOrder
 
 
-@dataclass(frozen=True)
-class TimestepRanking:
+@dataclass(frozen=True, eq=False)
+class TimestepRanking(EqualByValue):
     """Ranking of timesteps by the usefulness of their features, the result of `rank_timesteps`.
 
     Attributes

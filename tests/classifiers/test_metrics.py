@@ -1,5 +1,7 @@
 """Scores of small cases worked by hand, and of random cases by scikit-learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score, recall_score
@@ -69,3 +71,13 @@ def test_unlabelled_pixels_are_refused_as_true_classes(dtype):
     assert score_predictions(truth[truth > 0], np.array([1, 0])).oa == 0.5, (
         "a pixel without a predicted class is an error"
     )
+
+
+def test_equal_scores_are_equal():
+    """A check that a fit can be repeated raised NumPy's ValueError."""
+    one, again, other = (score_predictions(np.array([1, 2, 2]), np.array([1, 2, last])) for last in (1, 1, 2))
+    assert one == again
+    assert one != other
+    assert one != "a text"
+    assert replace(one, overall={"oa": float("nan")}) == replace(again, overall={"oa": float("nan")})
+    assert replace(one, confusion=one.confusion[:1]) != one

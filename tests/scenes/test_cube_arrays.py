@@ -299,3 +299,15 @@ def test_wavelengths_in_another_unit_than_nm_are_refused(attribute, key, unit, i
     else:
         with pytest.raises(SceneError, match=f"{attribute} must be in nm; found a DataArray in {unit}"):
             Scene("s", np.ones((4, 5, 3)), **{attribute: values})
+
+
+def test_a_closed_dataset_is_not_taken_for_the_one_that_was_opened_next(tmp_path):
+    """netCDF gives the number of a closed file to the next one, whose values were read."""
+    array, scene = closed_array("netCDF4", tmp_path / "cube.nc", "")
+    with netCDF4.Dataset(tmp_path / "next.nc", "w") as file:
+        for name, size in zip("yxb", (6, 7, 4), strict=True):
+            file.createDimension(name, size)
+        file.createVariable("cube", "f8", ("y", "x", "b"))[:] = 5
+        for call in (lambda: Scene("t", array), lambda: scene.digest, lambda: fit_projection("pca:2", scene)):
+            with pytest.raises(SceneError, match="the array can't be read .*the dataset is closed"):
+                call()

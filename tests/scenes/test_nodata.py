@@ -16,7 +16,7 @@ from hsifeat import Scene, open_scene
 from hsifeat.errors import SceneError
 from hsifeat.projection import ProjectedScene, fit_projection
 from hsifeat.scenes import Labels, open_labels
-from hsifeat.scenes.nodata import combine_bands, distinct_values, parse_nodata
+from hsifeat.scenes.nodata import combine_bands, distinct_values, is_nodata, parse_nodata
 
 F32 = np.float32
 MAX32 = float(np.finfo(F32).max)
@@ -295,3 +295,10 @@ def test_labels_of_invalid_pixels_are_noted():
     )
     classes[0] = 0
     assert Scene("x", cube).with_labels(Labels("fields", classes, {3: "rye"})).label_notes == ()
+
+
+@pytest.mark.parametrize("value", [np.finfo(np.float16).max, np.finfo(np.float16).min, np.float16(0.1)])
+def test_a_no_data_value_of_half_precision_is_the_only_one(value):
+    """The sum of a value from 16 and 65504 was infinite, and so was the tolerance."""
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    np.testing.assert_array_equal(every[is_nodata(every, (float(value),))], every[every == value])
