@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.features.scene_set import SceneSet, single_stores
 from hsifeat.scenes import Labels
+from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.label_map import ScenePart
 from hsifeat.types import LARGEST_CLASS, Window
 
@@ -200,8 +202,8 @@ def merge_label_maps(
     Returns
     -------
     Labels
-        The merged map, with the name of the first map. Rows between the scenes are unlabelled. A class has the colour of the
-        first map with this class, or a default colour if another class has this colour.
+        The merged map, with the name of the first map. Rows between the scenes are unlabelled. A class that keeps its number has
+        the colour of the first map in which it has this number. A class with a new number has an unused default colour.
     """
     height = row_offsets[-1] + labels[-1].classes.shape[0]
     merged = np.zeros((height, max(one.classes.shape[1] for one in labels)), np.int32)
@@ -213,12 +215,15 @@ def merge_label_maps(
         for number, name in one.class_names.items():
             common = numbers.get(name, number)
             part[one.classes == number] = common
-            # Default colours belong to numbers, so a class with a new number may have the colour of another class.
-            if one.class_colours[number] not in colours.values():
+            if common == number:
                 colours.setdefault(common, one.class_colours[number])
         own_names = (f"scene {index + 1}",) if names is None else names[index]
         parts.append(ScenePart(own_names, window, one.georeference))
     class_names = {number: name for name, number in numbers.items()}
+    # Default colours belong to numbers, so a class with a new number would have the colour of another class.
+    for number in class_names.keys() - colours.keys():
+        unused = (default_colours([other])[other] for other in count(number))
+        colours[number] = next(colour for colour in unused if colour not in colours.values())
     return Labels(labels[0].name, merged, class_names, colours, parts=tuple(parts))
 
 

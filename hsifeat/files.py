@@ -207,12 +207,12 @@ def check_output(path: Path, *, replaces: str = "") -> None:
 
 
 def check_utf8(path: Path) -> None:
-    """Raise `StoreError` if a path has bytes that are not UTF-8, such as Latin-1, which GDAL, Arrow and JSON can't hold."""
+    """Raise `StoreError` if a path is not UTF-8, such as one with Latin-1 bytes. GDAL, Arrow and JSON can't hold such a path."""
     try:
         str(path.absolute()).encode()
     except UnicodeEncodeError as error:
         raise StoreError(
-            f"{str(path.absolute())!a} has bytes that are not UTF-8: choose another place, or rename the folder"
+            f"{str(path.absolute())!a} has bytes that are not UTF-8: rename the file or folder, or choose another place"
         ) from error
 
 

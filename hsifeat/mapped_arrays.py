@@ -19,10 +19,10 @@ _MAX_MASK_BYTES = 2**21
 
 
 def base_array(part: Any) -> NDArray[Any] | None:
-    """Return the array that owns the memory of a slice, which has any shape and dtype.
+    """Return the array that owns the memory of a slice.
 
-    For a slice of a memory map, this is the map. For a slice that was read from a file, it is the slice itself. None if the
-    slice is not in memory. The slice may be an `xarray.DataArray`.
+    For a slice of a memory map, it is a `numpy.memmap` of the same file. For a slice that was read from a file, it is the slice
+    itself. None if the slice is not in memory. The slice has any shape and dtype, and may be an `xarray.DataArray`.
 
     >>> cube = np.ones((2, 3))
     >>> base_array(cube[:1].T) is cube
@@ -45,14 +45,16 @@ def is_file_map(array: NDArray[Any]) -> bool:
 
 
 def own_copy(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a read-only copy of an array of any shape and dtype; the array itself if it is mapped from a file or nothing can change it.
+    """Return a read-only copy of an array of any shape and dtype.
+
+    An array that can't be changed is returned unchanged, and so is a `scratch_array`, whose file has no name.
 
     >>> mask = np.ones((2, 3), bool)
     >>> own_copy(mask) is mask, own_copy(own_copy(mask)).flags.writeable
     (False, False)
     """
     base = base_array(array)
-    if base is None or is_file_map(base) or not base.flags.writeable:
+    if base is None or not base.flags.writeable or (is_file_map(base) and getattr(base, "filename", None) is None):
         return array
     copy = np.array(array)
     copy.flags.writeable = False

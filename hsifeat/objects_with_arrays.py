@@ -40,6 +40,9 @@ class ReadOnlyArrays:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the attributes of a copied or unpickled object, and make its arrays read-only."""
         vars(self).update(state)
+        for name in self._read_only:
+            if (array := state.get(name)) is not None and array.base is None:
+                array.flags.writeable = False  # no other object has it, and `own_copy` need not copy it
         self._set_read_only()
 
 

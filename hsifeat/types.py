@@ -63,7 +63,7 @@ NAMES_OF_NM = ("nanometers", "nanometres", "nanometer", "nanometre", "nm")
 
 
 def has_labelled_axes(array: object) -> bool:
-    """Return whether a value is an `xarray.DataArray`, or of pandas. NumPy ignores their coordinates.
+    """Return whether a value is an `xarray.DataArray` or a pandas object. NumPy ignores their coordinates.
 
     >>> import numpy as np
     >>> has_labelled_axes(np.ones(2))
@@ -235,7 +235,7 @@ def check_path(name: str, value: object) -> None:
     if not isinstance(path, str):
         raise HsifeatError(f"{name} is a path; found {value!r:.60}")
     if "\0" in path:
-        raise HsifeatError(f"{name} is a path, which has no null characters; found {value!r:.60}")
+        raise HsifeatError(f"{name} must not contain null characters; found {value!r:.60}")
 
 
 def check_switches(**options: object) -> None:

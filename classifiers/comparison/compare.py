@@ -165,7 +165,7 @@ def compare(
     ['blocks:12+4:0.1', 'random:0.1']
     """
     check_executor(executor, listen)
-    _check_report_options(jobs, out, baseline, command)
+    _check_report_options(jobs, out, baseline, command, stores)
     planes = plane_names(planes)
     given = _checked(curve, heads=heads, splits=splits, seeds=seeds, inputs=inputs, distances=distances, sweep=sweep)
     heads, splits, inputs, seeds = given.heads, given.splits, given.inputs, given.seeds
@@ -219,7 +219,7 @@ def compare(
         smooth=None if smoothing is None else smoothing.text,
         sweep=sweep,
     )
-    check_utf8(folder := Path(out))
+    folder = Path(out)
     provenance = bench_provenance(config, alternatives, command, folder)
     described = scene_summaries(scenes, truth)
     metadata = [
@@ -264,7 +264,7 @@ def _checked(curve: Any, **options: Any) -> BenchConfig:
     return config
 
 
-def _check_report_options(jobs: object, out: object, baseline: object, command: object) -> None:
+def _check_report_options(jobs: object, out: object, baseline: object, command: object, stores: object) -> None:
     """Raise `HsifeatError` if an option that is not a field of `BenchConfig` has a wrong type."""
     if baseline is not None:
         check_path("the baseline", baseline)
@@ -275,6 +275,12 @@ def _check_report_options(jobs: object, out: object, baseline: object, command: 
     check_path("the folder of a report", out)
     if out == "":
         raise HsifeatError("out is a folder, such as report; found an empty text")
+    for path in (
+        out,
+        *([stores] if isinstance(stores, str | Path) else stores if isinstance(stores, list | tuple) else []),
+    ):
+        if isinstance(path, str | Path):
+            check_utf8(Path(path))
 
 
 def _results(

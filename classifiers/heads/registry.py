@@ -125,11 +125,11 @@ def as_head_params(params: Mapping[str, Any] | None) -> dict[str, Any]:
     Raises
     ------
     HeadError
-        If `params` is not a dict with texts as keys. If it sets ``layout``, which a head gets from its table, or ``name``.
+        If `params` is not a dict with str keys. If it sets ``layout``, which a head gets from its table, or ``name``.
     """
     params = {} if params is None else params
     if not isinstance(params, Mapping) or not all(isinstance(name, str) for name in params):
-        raise HeadError(f"parameters are a dict such as {{'C': 10}}; found {format_value(params)}")
+        raise HeadError(f"parameters are a dict by name such as {{'C': 10}}; found {format_value(params)}")
     if "layout" in params:
         raise HeadError("the layout of a head is that of its table, and is no parameter to set: leave it out")
     if "name" in params:

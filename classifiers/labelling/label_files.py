@@ -14,7 +14,7 @@ from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.geojson_polygons import as_longitudes_and_latitudes
 from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.errors import SceneError
-from hsifeat.files import atomic_write, check_output
+from hsifeat.files import atomic_write, check_output, check_utf8
 from hsifeat.formatting import escape_formula, format_count
 from hsifeat.scenes import Labels
 from hsifeat.scenes.georeference import Georeference
@@ -55,11 +55,12 @@ def export_labels(labels: Labels, path: str | Path) -> tuple[str, ...]:
     Raises
     ------
     SceneError
-        If the suffix is unknown. If no pixel is labelled. If the file holds classes up to 65535, and there is a higher one. If polygons are requested and the labels have no CRS, or if a ``.gpkg``
-        file can't hold their CRS, such as a rotated pole. If a polygon of
-        a ``.geojson`` file lies around a pole or touches it, or reaches beyond the edge of the map in its CRS.
+        If the suffix is unknown. If no pixel is labelled. If a class number is above 65535 and the file is a ``.tif``. If
+        polygons are requested and the labels have no CRS, or if a ``.gpkg`` file can't hold their CRS, such as a rotated pole. If
+        a polygon of a ``.geojson`` file lies around a pole or touches it, or reaches beyond the edge of the map in its CRS.
     StoreError
-        If the file lies in a store or a model, or in a folder that is not writable.
+        If the file lies in a store or a model, or in a folder that is not writable. If the path of a ``.tif`` or ``.gpkg`` file
+        is not UTF-8.
 
     Examples
     --------
@@ -73,6 +74,8 @@ def export_labels(labels: Labels, path: str | Path) -> tuple[str, ...]:
     path = Path(path)
     check_output(path)
     suffix = path.suffix.lower()
+    if suffix == ".gpkg":
+        check_utf8(path)
     if suffix not in SUFFIXES:
         raise SceneError(f"labels can be written as {', '.join(SUFFIXES)}; found {path.name!r}")
     if not labels.counts:

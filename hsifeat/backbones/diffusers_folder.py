@@ -121,7 +121,7 @@ def check_numbers(settings: Mapping[str, Any]) -> None:
                 values += value
             elif isinstance(value, int | float) and not isinstance(value, bool):
                 largest = _MAX_LAYERS if any(word in name for word in _REPEATED) else _LARGEST_NUMBER
-                if abs(value) > largest or (value < 1 and name in _POSITIVE):
+                if not abs(value) <= largest or (value < 1 and name in _POSITIVE):
                     raise ValueError(
                         f"{name} is {value:g}; allowed are numbers {'from 1 ' * (name in _POSITIVE)}to {largest}"
                     )

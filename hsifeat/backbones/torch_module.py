@@ -50,10 +50,10 @@ def _as_json(config: object) -> dict[str, Any]:
         if not isinstance(config, Mapping):
             raise TypeError(f"a {type(config).__name__} is no mapping")  # noqa: TRY301
         values: dict[str, Any] = json.loads(json.dumps(dict(config), allow_nan=False))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise BackboneError(
-            f"`config` is a mapping of JSON values, which identify the network: {error_summary(error)}: convert NumPy arrays with .tolist() "
-            "and NumPy numbers with .item()"
+            f"`config` is a mapping of JSON values, which identify the network: {error_summary(error)}: give texts, finite numbers, bools, "
+            "None, lists and dicts; NumPy arrays have .tolist(), and NumPy numbers .item()"
         ) from error
     return values
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,8 +185,8 @@ class Connection:
         """
         like = None if like is None else self._key(like)
         _check_options(options, preset, like)
-        sources = [scene] if isinstance(scene, PathLike) or not isinstance(scene, Sequence) else list(scene)
-        label_maps = [labels] if isinstance(labels, PathLike) or not isinstance(labels, Sequence) else list(labels)
+        sources = [scene] if isinstance(scene, PathLike) or not isinstance(scene, Iterable) else list(scene)
+        label_maps = [labels] if isinstance(labels, PathLike) or not isinstance(labels, Iterable) else list(labels)
         for source in sources:
             check_path("each file of a scene", source)
         for label in label_maps:
@@ -291,7 +291,7 @@ class Connection:
         return key
 
     def _keys(self, stores: str | Sequence[str]) -> list[str]:
-        named = stores if isinstance(stores, Sequence) and not isinstance(stores, str) else [stores]
+        named = stores if isinstance(stores, Iterable) and not isinstance(stores, str) else [stores]
         return [self._key(store) for store in named]
 
     def _analyse(self, path: str, stores: str | Sequence[str], priority: str, options: dict[str, Any]) -> RemoteJob:

@@ -58,13 +58,15 @@ def writer_for(path: Path) -> TableWriter:
     Raises
     ------
     StoreError
-        If the suffix is unknown. If the path is a folder, lies in a folder that does not exist, or is not UTF-8.
+        If the suffix is unknown. If the path is a folder, or lies in a folder that does not exist. If the path of a
+        ``.parquet`` file is not UTF-8.
     """
     writers: dict[str, TableWriter] = {".npy": NumpyWriter(), ".parquet": ParquetWriter(), ".mat": MatlabWriter()}
     if path.suffix.lower() not in writers:
         raise StoreError(f"features are exported as {', '.join(writers)}; found {path.name!r}")
     check_output(path)
-    check_utf8(path)
+    if path.suffix.lower() == ".parquet":
+        check_utf8(path)
     if not path.parent.is_dir():
         raise StoreError(f"no such folder: {path.parent}; create it first")
     if path.is_dir():

@@ -55,8 +55,11 @@ class SpectralImage(Protocol):
 
 
 def check_spectral_image(image: object) -> None:
-    """Raise `ProjectionError` unless a value has the attributes of a `SpectralImage`, and `SceneError` if its cube can't be read."""
-    if isinstance(image, CubeShape):
+    """Raise `ProjectionError` unless a value has the attributes of a `SpectralImage`.
+
+    Raise `SceneError` if the cube of a scene can't be read, has a mask, or has other values than real numbers of at most 64 bits.
+    """
+    if isinstance(image, CubeShape) and hasattr(image, "cube"):
         check_image(image.cube, str(getattr(image, "name", "image")), "cube")
     if not all(hasattr(image, name) for name in ("name", "cube", "valid", "wavelengths_nm", "bands")):
         raise ProjectionError(

@@ -49,8 +49,8 @@ class Projection(ReadOnlyArrays):
     Raises
     ------
     ProjectionError
-        If a value has another type or shape, or is masked or not finite. If `weights` or `offset` is an `xarray.DataArray` or of
-        pandas, whose coordinates would be ignored.
+        If a value has another type or shape, or is masked or not finite. If `weights` or `offset` is an `xarray.DataArray` or a
+        pandas object, whose coordinates would be ignored.
     SceneError
         If the wavelengths are not one positive number per band.
 
@@ -137,8 +137,8 @@ class Projection(ReadOnlyArrays):
         Raises
         ------
         ProjectionError
-            If the spectra have another number of bands, or masked values. If they are an `xarray.DataArray` or of
-            pandas, whose coordinates would be ignored.
+            If the spectra have another number of bands, or masked values. If they are an `xarray.DataArray` or a
+            pandas object, whose coordinates would be ignored.
 
         Examples
         --------

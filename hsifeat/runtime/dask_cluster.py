@@ -94,16 +94,16 @@ def open_cluster(address: str) -> Iterator[tuple[str, Security | None]]:
 
 @contextmanager
 def _delayed_interrupts() -> Iterator[None]:
-    """Delay Ctrl-C to the end of the ``with`` block. Processes that are started in the block ignore it as long as they run.
+    """Delay Ctrl-C to the end of the ``with`` block. Processes that are started in the block never receive it.
 
     Ctrl-C reaches every process of a terminal. A worker that starts would print a traceback, and so would the exit handler of
     a cluster that has half started.
     """
-    former = signal.getsignal(signal.SIGINT)
-    if current_thread() is not main_thread() or former is None or not hasattr(signal, "pthread_sigmask"):
+    handler = signal.getsignal(signal.SIGINT)
+    if current_thread() is not main_thread() or handler is None or not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    # The first new process also starts the resource tracker of `multiprocessing`, which clears the mask. A running tracker does not.
+    # The first new process also starts the resource tracker of `multiprocessing`, which clears the mask. If it runs already, the mask stays.
     resource_tracker.ensure_running()
     received: list[int] = []
     signal.signal(signal.SIGINT, lambda number, _frame: received.append(number))
@@ -112,6 +112,6 @@ def _delayed_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, former)
+        signal.signal(signal.SIGINT, handler)
         if received:
             signal.raise_signal(signal.SIGINT)

@@ -239,13 +239,13 @@ class DaskConnection:
             try:
                 return Client(self.scheduler, security=self._security, timeout=5, name="hsifeat", set_as_default=False)
             except (TypeError, RuntimeError) as error:
-                if isinstance(error, TypeError) and not self.scheduler.startswith("tls://"):
+                if "ssl_context" in str(error):
+                    advice = "needs certificates: set distributed.comm.tls.ca-file, tls.client.cert and tls.client.key in the configuration of Dask"
+                elif "encryption required" in str(error):
+                    advice = "is not encrypted, as distributed.comm.require-encryption in the configuration of Dask demands: give a tls:// address"
+                else:
                     raise
-                # Dask raises a TypeError without certificates, and a RuntimeError if only encrypted connections are allowed.
-                raise HsifeatError(
-                    f"the connection to {self.scheduler} does not fit the settings distributed.comm of Dask ({error}): a tls:// address needs "
-                    "tls.ca-file and the certificate and key of the client, and require-encryption needs a tls:// address"
-                ) from error
+                raise HsifeatError(f"the connection to {self.scheduler} {advice}") from error
             except (OSError, ValueError) as error:
                 if isinstance(error, ValueError) or time.monotonic() > deadline:
                     raise HsifeatError(

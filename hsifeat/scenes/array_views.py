@@ -14,7 +14,7 @@ from hsifeat.errors import SceneError
 from hsifeat.mapped_arrays import base_array, is_file_map
 from hsifeat.types import Cube, plain_values
 
-_READ_FIRST = "read its values first, with np.asarray(array)"
+_READ_FIRST = "np.asarray(array) has all kinds of indices, but reads the whole array"
 # Index of one axis after the bounds check: a range of indices, or a non-negative integer.
 AxisIndex = range | int
 
@@ -77,7 +77,7 @@ class ArrayView(ABC):
         ellipses = sum(index is Ellipsis for index in indices)
         if ellipses > 1 or len(indices) - ellipses > self.ndim:
             raise IndexError(
-                f"an array of {self.ndim} axes takes one index per axis and one ellipsis; found {key!r:.60}"
+                f"an array of {self.ndim} axes takes at most {self.ndim} indices and one ellipsis; found {key!r:.60}"
             )
         for place in [place for place, index in enumerate(indices) if index is Ellipsis]:
             indices[place : place + 1] = [slice(None)] * (len(self.shape) - len(indices) + 1)
@@ -206,4 +206,6 @@ def is_in_memory(cube: Cube) -> bool:
         return False
     first, second = (base_array(source[:1, :1, :1]) for _ in range(2))
     # Each slice of a lazy array is read into an array of its own.
-    return first is not None and first is second and not is_file_map(first)
+    if first is not None and is_file_map(first):
+        return getattr(first, "mode", "") == "c"  # changes of such a map stay in memory
+    return first is not None and first is second

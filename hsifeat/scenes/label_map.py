@@ -64,7 +64,7 @@ class Labels(ReadOnlyArrays):
     name : str
         Name of the map, such as ``ground-truth``.
     classes : (rows, cols) integer array
-        Class of each pixel; 0 is unlabelled. The array is read-only. It is a copy, unless the given array is mapped from a file.
+        Class of each pixel; 0 is unlabelled. The array is read-only. It is a copy, unless the given array can't be changed.
     class_names : dict of int to str
         Name of each class in the map. A class without a name gets a default name such as ``class 7``.
     class_colours : dict of int to str

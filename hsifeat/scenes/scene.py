@@ -69,7 +69,7 @@ class Scene(ReadOnlyArrays, CubeShape):
         No-data values of the companion image, in the form of `nodata`.
     mask : (rows, cols) bool array or None
         Mask of the valid pixels. Pixels with NaN, infinities or values beyond the range of float32 are invalid in any case. If
-        None, `valid_pixels` computes the mask from the cube. The array is a read-only copy, unless it is mapped from a file.
+        None, `valid_pixels` computes the mask from the cube. The array is a read-only copy.
     licence, citation : str
         Licence and citation, as stated by the provider of the scene.
     notes : tuple of str
@@ -228,7 +228,7 @@ class Scene(ReadOnlyArrays, CubeShape):
         return digest.hexdigest(self.valid)
 
     def check_unchanged(self) -> None:
-        """Check that an array in memory has the values that `valid` and `digest` were read from. Of other cubes, at most two pixels are read.
+        """Check that an array in memory has the values from which `valid` and `digest` were computed. Of other cubes, only single pixels are read.
 
         Raises
         ------
@@ -249,6 +249,7 @@ class Scene(ReadOnlyArrays, CubeShape):
         NaN, infinities and no-data values do not count as values. There is one exception: 0 counts as a value, even if 0
         is a no-data value.
         """
+        check_image(self.cube, self.name, "cube")
         has_data = np.zeros(self.bands, dtype=bool)
         for block in blocks(self.rows, self.cols, self.bands):
             values = np.asarray(self.cube[block.slices])
@@ -288,6 +289,7 @@ class Scene(ReadOnlyArrays, CubeShape):
         SceneError
             If the scene lacks a band.
         """
+        check_image(self.cube, self.name, "cube")
         bands = check_bands(bands, self.bands, self.name)
         check_type(note, str, "the note on a selection of bands must be a text")
         return replace(
@@ -359,6 +361,8 @@ class Scene(ReadOnlyArrays, CubeShape):
 
     def summary(self) -> dict[str, Any]:
         """Return the metadata that `hsifeat scenes show` prints, as JSON-compatible values."""
+        self.check_label_maps()
+        check_image(self.cube, self.name, "cube")
         return summarise_scene(self)
 
     def check_label_maps(self) -> None:

@@ -62,13 +62,13 @@ def as_lengths(values: object, bands: int, what: str) -> NDArray[np.float64] | N
     Raises
     ------
     SceneError
-        If the values are not one positive number per band. If they are an `xarray.DataArray` whose attributes state another
-        unit than nm.
+        If the values are not one positive number per band. If they are an `xarray.DataArray` or `pandas.Series` whose
+        attributes state another unit than nm.
     """
     if values is None:
         return None
-    if (unit := _stated_unit(values)).lower() not in {"", "1", *NAMES_OF_NM}:
-        raise SceneError(f"{what} must be in nm; found a {type(values).__name__} in {unit}: convert its values to nm")
+    if (unit := _stated_unit(values)).lower() not in {"", "1", "-", "none", "unitless", "dimensionless", *NAMES_OF_NM}:
+        raise SceneError(f"{what} must be in nm; found a {type(values).__name__} in {unit!r}: convert its values to nm")
     try:
         lengths = np.asarray(values)
     except ValueError:  # lists of different lengths
@@ -86,7 +86,9 @@ def _stated_unit(values: object) -> str:
     """Return the unit in the attributes of an `xarray.DataArray` or `pandas.Series`; an empty text if there is none."""
     attrs = getattr(values, "attrs", None)
     lowered = {str(key).lower(): value for key, value in attrs.items()} if isinstance(attrs, Mapping) else {}
-    unit = lowered.get("units", lowered.get("unit", ""))
+    unit = next(
+        (lowered[key] for key in ("units", "unit") if isinstance(lowered.get(key), str | bytes) and lowered[key]), ""
+    )
     return (unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)).strip()
 
 
@@ -191,15 +193,13 @@ def shape_and_dtype(
         raise_resource_error(error)
         raise _unreadable(what, error) from error
     if not all(isinstance(size, Integral) for size in shape):
-        raise SceneError(
-            f"{what}: the shape {shape} is unknown: call the method compute_chunk_sizes() of the array first"
-        )
+        raise SceneError(f"{what}: the shape {shape} is unknown: call its method compute_chunk_sizes() first")
     return shape, dtype
 
 
 def _unreadable(what: str, error: Exception) -> SceneError:
     return SceneError(
-        f"{what}: the array can't be read ({error_summary(error)}): if its file was closed, pass the array while the file is open, or pass "
+        f"{what} can't be read ({error_summary(error)}): if its file was closed, pass the array while the file is open, or pass "
         "the path of the file"
     )
 

@@ -135,7 +135,7 @@ def test_a_map_of_zeros_and_ones_needs_a_background_class(opened, monkeypatch):
         ({"seed": 1.5}, "seed: expected a whole number; found 1.5"),
         ({"head": None}, "head: expected text; found None"),
         ({"head": make_head("lda")}, "head: expected text; found"),
-        ({"params": "C=1"}, "parameters are a dict such as"),
+        ({"params": "C=1"}, "parameters are a dict by name such as"),
         ({"reduction": None}, "unknown reduction None"),
         ({"inputs": ["spectra"]}, r"inputs: expected text; found \['spectra'\]"),
         ({"split": 0.1}, "split: expected text; found 0.1"),

@@ -18,6 +18,7 @@ from classifiers.tune import tune_head
 from hsifeat.errors import HsifeatError, SceneError, StoreError
 from hsifeat.features.stack import open_stack
 from hsifeat.scenes import Labels, Scene
+from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from tests.helpers.small import small_labels
 
@@ -107,6 +108,23 @@ def test_classes_keep_their_names_and_numbers(maps, expected):
         part = merged.classes[row, : one.classes.shape[1]]
         assert [merged.class_names[c] for c in part] == [one.class_names[c] for c in one.classes[0]]
     assert len(set(merged.class_colours.values())) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("maps", "own_colours"),
+    [
+        ([{1: "a", 2: "b"}, {1: "a", 2: "x"}, {1: "a", 3: "x"}, {1: "a", 3: "y"}], {}),
+        ([{1: "a"}, {1: "a", 2: "x"}], {1: default_colours([3])[3]}),
+        ([{1: "a", 2: "b"}, {1: "b", 2: "a"}, {1: "c", 2: "b"}], {2: "#112233"}),
+    ],
+)
+def test_classes_of_several_scenes_have_different_colours(maps, own_colours):
+    labels = [Labels("gt", np.array([list(names)]), names) for names in maps]
+    labels[0] = replace(labels[0], class_colours=own_colours)
+    numbers = common_class_numbers(labels)
+    colours = merge_label_maps(labels, scene_row_offsets(labels), numbers).class_colours
+    assert len(set(colours.values())) == len(colours) == len(numbers)
+    assert colours.items() >= own_colours.items()
 
 
 @pytest.mark.parametrize("place", [0, 1])

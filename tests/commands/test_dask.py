@@ -1,5 +1,6 @@
 """Commands and functions on a Dask cluster whose worker is killed in each: the same stores, maps and scores as without."""
 
+import dask
 import numpy as np
 import pytest
 
@@ -46,9 +47,9 @@ def test_extract(address, killed, cli, tmp_path, monkeypatch):
             np.testing.assert_array_equal(shared.plane(plane.id)[:], alone.plane(plane.id)[:])
     monkeypatch.setattr("hsifeat.runtime.dask_connection._FIRST_TIMEOUT_S", 0.0)
     assert "no Dask scheduler answers at tcp://127.0.0.1:1" in cli(*options, "--dask", "tcp://127.0.0.1:1", status=1)
-    assert "tls://127.0.0.1:1 does not fit the settings distributed.comm of Dask" in cli(
-        *options, "--dask", "tls://127.0.0.1:1", status=1
-    )
+    assert "tls://127.0.0.1:1 needs certificates" in cli(*options, "--dask", "tls://127.0.0.1:1", status=1)
+    with dask.config.set({"distributed.comm.require-encryption": True}):
+        assert "tcp://127.0.0.1:1 is not encrypted" in cli(*options, "--dask", "tcp://127.0.0.1:1", status=1)
     assert "found 'four'" in cli(*options, "--dask", "four", status=1)
 
 

@@ -32,10 +32,16 @@ SCENES = {
     "array": lambda cube: Scene("m", cube),
     "view": lambda cube: Scene("m", cube[:, ::-1]),
     "DataArray": lambda cube: Scene("m", xr.DataArray(cube, dims=("y", "x", "band"))),
+    "calculated": lambda cube: Scene("m", as_calculated(cube)),
     "repeated": lambda cube: Scene("m", np.broadcast_to(cube[3:4], cube.shape)),
     "field": lambda cube: Scene("m", as_field(cube)),
     "selected bands": lambda cube: Scene("m", cube).with_bands([5, 4, 3, 2, 1, 0]),
 }
+
+
+def as_calculated(cube):
+    """Return the array with the class of a memory map, but without a file, as results of calculations with memory maps have it."""
+    return cube.view(np.memmap)
 
 
 def as_field(cube):

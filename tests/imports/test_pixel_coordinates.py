@@ -132,6 +132,17 @@ def test_indices_of_an_array_must_be_those_of_the_scene(located, tmp_path):
     np.testing.assert_array_equal(imported(located, array, tmp_path), PIXELS)
 
 
+def test_the_first_rows_of_a_store_are_not_those_of_another_part(tmp_path):
+    """Coordinates 0, 1, 2, ... are a plain count in other arrays; those of `to_xarray` have a position."""
+    store = hsifeat.import_planes(hsifeat.Scene("s", CUBE), {"e": PIXELS}, out=tmp_path / "e.zarr")
+    dataset = hsifeat.open_features(store).to_xarray()
+    part = hsifeat.Scene("part", dataset.spectra[8:20])
+    for wrong in (dataset.t0_e[:12], dataset.t0_e[1:13]):
+        with pytest.raises(SceneError, match="but those of part from 8 to 19"):
+            imported(part, wrong, tmp_path / "part")
+    np.testing.assert_allclose(imported(part, dataset.t0_e[8:20], tmp_path / "part"), PIXELS[8:20], rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     "part", [(slice(8, 24), slice(12, None)), (slice(None, None, -1), slice(None))], ids=["cut", "upside down"]
 )

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from multiprocessing import resource_tracker
 
 import pytest
 
@@ -16,6 +17,7 @@ class InterruptedCluster:
     def __init__(self, **_):
         os.kill(os.getpid(), signal.SIGINT)
         assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []), "workers inherit the mask"
+        assert resource_tracker._resource_tracker._fd is not None, "it would clear the mask when it starts"
         self.events.append("started")
 
     def __enter__(self):

@@ -258,11 +258,14 @@ def test_an_array_of_a_closed_file_is_refused(library, read, tmp_path):
         lambda: fit_projection("pca:2", scene),
         lambda: rank_timesteps(scene, backbone="untrained:natural32", timesteps=[0, 500], budget=1),
         *([] if read else [lambda: scene.valid]),
+        scene.summary,
+        scene.empty_bands,
+        lambda: scene.with_bands([0]),
         *([] if read == "digest" else [lambda: scene.digest]),
         lambda: extract(scene, backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr"),
         lambda: import_planes(Scene("t", np.ones((6, 7, 4))), {"e": array}, out=tmp_path / "i.zarr"),
     ):
-        with pytest.raises(SceneError, match="the array can't be read .* file was closed"):
+        with pytest.raises(SceneError, match="can't be read .* file was closed"):
             call()
     assert [path.name for path in tmp_path.iterdir()] == ["cube.h5"]
 
@@ -279,8 +282,8 @@ def test_indices_that_would_read_a_whole_file_are_refused(index):
     cube = Scene("s", np.arange(60.0).reshape(4, 5, 3)).with_bands([2, 0]).cube
     with pytest.raises(SceneError, match=r"np.asarray\(array\)"):
         cube[index]
-    for too_many in ((0, 0, 0, 0), (..., ...), 4):
-        with pytest.raises(IndexError):
+    for too_many in ((0, 0, 0, 0), (..., ...)):
+        with pytest.raises(IndexError, match="takes at most 3 indices and one ellipsis"):
             cube[too_many]
     assert len(cube) == 4
     np.testing.assert_array_equal(cube[np.int64(3)], cube[-1])
@@ -288,7 +291,16 @@ def test_indices_that_would_read_a_whole_file_are_refused(index):
 
 @pytest.mark.parametrize(
     ("unit", "is_nm"),
-    [("nm", True), (" NM", True), ("", True), ("1", True), ("um", False), ("cm-1", False), ("GHz", False)],
+    [
+        ("nm", True),
+        (" NM", True),
+        ("", True),
+        ("1", True),
+        (None, True),
+        ("um", False),
+        ("cm-1", False),
+        ("GHz", False),
+    ],
 )
 @pytest.mark.parametrize("key", ["units", "unit"])
 @pytest.mark.parametrize("attribute", ["wavelengths_nm", "fwhm_nm"])
@@ -297,7 +309,7 @@ def test_wavelengths_in_another_unit_than_nm_are_refused(attribute, key, unit, i
     if is_nm:
         assert getattr(Scene("s", np.ones((4, 5, 3)), **{attribute: values}), attribute).tolist() == [0.5, 0.6, 0.7]
     else:
-        with pytest.raises(SceneError, match=f"{attribute} must be in nm; found a DataArray in {unit}"):
+        with pytest.raises(SceneError, match=f"{attribute} must be in nm; found a DataArray in {unit!r}"):
             Scene("s", np.ones((4, 5, 3)), **{attribute: values})
 
 
@@ -309,5 +321,5 @@ def test_a_closed_dataset_is_not_taken_for_the_one_that_was_opened_next(tmp_path
             file.createDimension(name, size)
         file.createVariable("cube", "f8", ("y", "x", "b"))[:] = 5
         for call in (lambda: Scene("t", array), lambda: scene.digest, lambda: fit_projection("pca:2", scene)):
-            with pytest.raises(SceneError, match="the array can't be read .*the dataset is closed"):
+            with pytest.raises(SceneError, match="can't be read .*the dataset is closed"):
                 call()

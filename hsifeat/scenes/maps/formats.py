@@ -81,7 +81,7 @@ def check_map_fits(path: Path, shape: tuple[int, int], legend: Legend, *, probab
     suffix, highest = path.suffix.lower(), max(legend.numbers, default=0)
     if suffix in {".tif", ".tiff", ".png"} and highest > _MAX_PALETTE_CLASS and not probabilities:
         raise SceneError(
-            f"a palette holds classes up to {_MAX_PALETTE_CLASS}; found {highest}: choose a format without a palette, or renumber the classes"
+            f"a palette holds classes up to {_MAX_PALETTE_CLASS}; found {highest}: write .npy or .mat, or labels as .gpkg or .csv, or renumber the classes"
         )
     pixel_bytes = 4 * len(legend.numbers) if probabilities else np.min_scalar_type(highest).itemsize
     size = shape[0] * shape[1] * pixel_bytes

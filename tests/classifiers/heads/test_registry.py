@@ -50,7 +50,7 @@ def test_parameters_of_another_head_include_no_layout(layout):
 @pytest.mark.parametrize("params", [{"name": "x"}, {1: 2}, "C=1"])
 def test_what_is_no_parameter_is_refused(params):
     """`make_head(head, **params)` raised a TypeError."""
-    with pytest.raises(HeadError, match="the name of a head is no parameter|parameters are a dict"):
+    with pytest.raises(HeadError, match="the name of a head is no parameter|parameters are a dict by name"):
         as_head_params(params)
 
 

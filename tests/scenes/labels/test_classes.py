@@ -112,3 +112,12 @@ def test_a_label_map_in_a_file_is_not_read_into_memory(tmp_path):
     np.save(tmp_path / "map.npy", np.ones((4, 5), int))
     classes = np.load(tmp_path / "map.npy", mmap_mode="r")
     assert np.shares_memory(Labels("gt", classes).classes, classes)
+
+
+@pytest.mark.parametrize("mode", ["r+", "c"])
+def test_a_label_map_keeps_its_classes_when_its_file_is_changed(mode, tmp_path):
+    np.save(tmp_path / "map.npy", np.ones((4, 5), int))
+    classes = np.load(tmp_path / "map.npy", mmap_mode=mode)
+    labels = Labels("gt", classes)
+    classes[0] = 2
+    assert (labels.classes == 1).all()
