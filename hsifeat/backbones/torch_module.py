@@ -52,7 +52,7 @@ def _as_json(config: object) -> dict[str, Any]:
         values: dict[str, Any] = json.loads(json.dumps(dict(config), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise BackboneError(
-            f"`config` is a mapping of JSON values, which identify the network: {error_summary(error)}: give texts, finite numbers, bools, "
+            f"config is a mapping of JSON values, which identify the network: {error_summary(error)}: give texts, finite numbers, bools, "
             "None, lists and dicts; NumPy arrays have .tolist(), and NumPy numbers .item()"
         ) from error
     return values

@@ -128,5 +128,5 @@ def test_averages_over_the_image_are_no_layers():
 @pytest.mark.parametrize("config", [{"mean": np.ones(3)}, {"factor": np.float32(2)}, {"x": float("nan")}, ["a"]])
 def test_a_configuration_that_is_no_json_is_refused(config):
     """The extraction raised an error of pydantic, and NaN, infinity and None gave one key."""
-    with pytest.raises(BackboneError, match=r"`config` is a mapping of JSON values, .* \.tolist\(\)"):
+    with pytest.raises(BackboneError, match=r"config is a mapping of JSON values, .* \.tolist\(\)"):
         denoiser(Scaled(), call=by_number, config=config)
