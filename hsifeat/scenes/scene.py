@@ -44,7 +44,8 @@ class Scene(ReadOnlyArrays, CubeShape):
         Values as stored in the file, of any real dtype. The array may lie in memory or on disk. It must not be changed
         afterwards: give a copy, or make a new scene from the changed array. The dimensions of an `xarray.DataArray` must
         have this order. Its coordinates of rows and columns, if any, must be those of a given `georeference`. Its other
-        metadata are used as those of a NetCDF file.
+        metadata are used as those of a NetCDF file. The cube of a file, of a store or of selected bands takes integers, slices
+        with a positive step and an ellipsis as indices; `numpy.asarray` reads it as a whole.
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
         Centre wavelength and full width at half maximum of each band in nm; None if unknown. In place of None, the
         coordinates of an `xarray.DataArray` are used. They need not ascend. The arrays are read-only copies.
