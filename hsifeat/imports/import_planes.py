@@ -130,7 +130,8 @@ def prepare_job(
     """Prepare an import without writing anything; see `import_planes`."""
     if isinstance(scene, Scene):
         scene.check_unchanged()
-    opened = scene if isinstance(scene, Scene) else open_scene(scene)
-    prepared = prepare_import(opened, open_feature_maps(features, opened, config), config, listen)
-    location = as_location(default_path(opened, prepared) if out is None else out)
+    else:
+        scene = open_scene(scene)
+    prepared = prepare_import(scene, open_feature_maps(features, scene, config), config, listen)
+    location = as_location(default_path(scene, prepared) if out is None else out)
     return Job(prepared.config, prepared.extractor, prepared.planes, prepared.recipe, location, "cpu")
