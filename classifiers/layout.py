@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import HeadError
+from hsifeat.formatting import format_count
 
 ColumnKind = Literal["spectra", "context", "plane", "mean", "patch", "position"]
 
@@ -143,6 +144,9 @@ class Layout:
     def width(self) -> int:
         """Number of columns of the table."""
         return self.groups[-1].stop if self.groups else 0
+
+    def __repr__(self) -> str:
+        return f"<Layout: {format_count(self.width, 'column')} in {format_count(len(self.groups), 'group')}>"
 
     def __iter__(self) -> Iterator[ColumnGroup]:
         return iter(self.groups)

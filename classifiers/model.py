@@ -21,6 +21,7 @@ from classifiers.tune import Tuning
 from hsifeat.errors import HeadError, error_summary
 from hsifeat.features.features import Features
 from hsifeat.features.scene_set import match_features, single_stores
+from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes.maps import Legend
 from hsifeat.types import PlaneId
@@ -88,6 +89,10 @@ class Model:
     smooth: str | None = None
     folder: Path | None = None
     digest: str | None = None
+
+    def __repr__(self) -> str:
+        learned = f"{format_count(len(self.class_names), 'class', 'classes')}, {format_count(self.train_pixels, 'training pixel')}"
+        return f"<Model {type(self.head).__name__}: {learned}>"
 
     @property
     def layout(self) -> Layout:

@@ -27,7 +27,7 @@ from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes
 from hsifeat.features.selection import plane_names
 from hsifeat.features.stack import StoreLike
-from hsifeat.formatting import format_count, format_value
+from hsifeat.formatting import format_count, format_value, list_some
 from hsifeat.objects_with_arrays import ReadOnlyArrays
 from hsifeat.runtime.events import Listener, check_listener, silent
 from hsifeat.scenes import Labels
@@ -321,22 +321,18 @@ class PixelTable(ReadOnlyArrays):
     def __len__(self) -> int:
         return len(self.y)
 
+    def __repr__(self) -> str:
+        size = f"{format_count(len(self), 'pixel')}, {format_count(self.layout.width, 'column')}"
+        return f"<PixelTable {list_some(self.scene_names)}: {size}>"
+
     def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.integer] | slice) -> PixelTable:
         """Return a table with some rows only. `rows` is a mask, an array of indices or a slice."""
-        if isinstance(rows, tuple) or not (
-            isinstance(rows, slice) or (np.ndim(rows) == 1 and not np.ma.is_masked(rows))
-        ):
+        is_selection = isinstance(rows, slice) or (np.ndim(rows) == 1 and not np.ma.is_masked(rows))
+        if isinstance(rows, tuple) or not is_selection:
             raise HsifeatError(
                 f"rows of a table are a mask, an array of indices or a slice; found {format_value(rows)}"
             )
-        return replace(
-            self,
-            X=self.X[rows],
-            y=self.y[rows],
-            rows=self.rows[rows],
-            cols=self.cols[rows],
-            scene=self.scene[rows],
-        )
+        return replace(self, **{name: getattr(self, name)[rows] for name in ("X", "y", "rows", "cols", "scene")})
 
     @property
     def scene_names(self) -> tuple[str, ...]:

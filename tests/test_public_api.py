@@ -6,6 +6,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import classifiers
@@ -134,3 +135,33 @@ def test_an_empty_list_of_stores_is_not_the_last_store(use, store_path):
 def test_values_of_other_types_are_refused_in_one_line(function, value, message):
     with pytest.raises(hsifeat.HsifeatError, match=message):
         function(value)
+
+
+def test_notebooks_show_objects_in_one_line(store_path, tmp_path):
+    scene = hsifeat.Scene(
+        "strip",
+        np.ones((2, 3, 4), np.float32),
+        np.array([400.0, 500, 600, 900]),
+        {"crops": hsifeat.Labels("crops", np.array([[0, 7, 7], [2, 0, 0]]))},
+    )
+    hsifeat.extract(scene, backbone="context", out=tmp_path / "strip.zarr")
+    features = hsifeat.open_features(tmp_path / "strip.zarr")
+    table = classifiers.PixelTable.from_store(features, planes=[], context=[], window=3)
+    projection = hsifeat.Projection("bands:0,1", np.ones((4, 2)), np.zeros(2), clip=False)
+    with classifiers.LabelDatabase(tmp_path / "labels.sqlite") as database:
+        shown = [
+            *map(repr, (scene, scene.labels["crops"], features.store, features, features.scene, table, table.layout))
+        ]
+        shown += [repr(projection), repr(database), repr(hsifeat.fit_model(store_path, "lda"))]
+    assert shown == [
+        "<Scene strip: 2 x 3 pixels, 4 bands, 400 to 900 nm, label maps crops>",
+        "<Labels crops: 2 x 3 pixels, 3 labelled, 2 classes>",
+        f"<Store {tmp_path}/strip.zarr>",
+        f"<Features strip: 2 x 3 pixels, 4 bands, {len(features.planes)} planes>",
+        "<Scene strip: 2 x 3 pixels, 4 bands, 400 to 900 nm, label maps crops>",
+        "<PixelTable strip: 3 pixels, 8 columns>",
+        "<Layout: 8 columns in 2 groups>",
+        "<Projection bands:0,1: 4 bands to 2 channels>",
+        f"<LabelDatabase {tmp_path}/labels.sqlite>",
+        "<Model LDAClassifier: 4 classes, 2478 training pixels>",
+    ]

@@ -66,6 +66,9 @@ class LabelDatabase:
         self._maps = ClassMaps()
         self._file = LabelFile(self.path)
 
+    def __repr__(self) -> str:
+        return f"<LabelDatabase {self.path}>"
+
     def close(self) -> None:
         """Close the file. The object can't be used afterwards."""
         self._file.close()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import StoreError
 from hsifeat.features.stored_scene import georeference_of, scene_of
-from hsifeat.formatting import format_value
+from hsifeat.formatting import format_count, format_value
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.scene import Scene
@@ -36,6 +36,11 @@ class StoreContents:
 
     def __init__(self, store: Store, bands: tuple[int, ...] | None = None) -> None:
         self._store, self.bands = store, bands
+
+    def __repr__(self) -> str:
+        rows, cols, bands = self.shape
+        planes = format_count(len(self.planes), "plane")
+        return f"<{type(self).__name__} {self.name}: {rows} x {cols} pixels, {format_count(bands, 'band')}, {planes}>"
 
     @property
     def store(self) -> Store:

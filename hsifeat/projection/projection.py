@@ -97,6 +97,10 @@ class Projection(ReadOnlyArrays):
             object.__setattr__(self, name, value)
         self._set_read_only()  # the digest is computed once
 
+    def __repr__(self) -> str:
+        bands, channels = self.weights.shape
+        return f"<Projection {self.spec}: {format_count(bands, 'band')} to {format_count(channels, 'channel')}>"
+
     @property
     def black(self) -> float:
         """Value of padded pixels: -1 (darkest) for ``rgb`` and ``bands``, 0 (mean) for ``pca`` and ``all``."""

@@ -153,6 +153,10 @@ class Labels(ReadOnlyArrays):
         check_type(self.georeference, Georeference | None, f"{what}: georeference must be a Georeference or None")
         object.__setattr__(self, "notes", as_texts(self.notes, f"{what}: notes"))
 
+    def __repr__(self) -> str:
+        size = f"{self.rows} x {self.cols} pixels, {sum(self.counts.values())} labelled"
+        return f"<Labels {self.name}: {size}, {format_count(len(self.counts), 'class', 'classes')}>"
+
     @property
     def windows(self) -> tuple[Window, ...]:
         """Window of each scene in the map: the windows of `parts`. If `parts` is empty, the only window is the whole map."""

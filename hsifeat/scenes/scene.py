@@ -32,7 +32,7 @@ from hsifeat.scenes.valid_pixels import Validity, drop_missing_values, valid_pix
 from hsifeat.types import Cube, check_integers, plain_values
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Scene(ReadOnlyArrays, CubeShape):
     """A hyperspectral image with its metadata and label maps.
 
@@ -173,6 +173,13 @@ class Scene(ReadOnlyArrays, CubeShape):
         declared = add_array_nodata(image, f"{self.name}: companion image")
         object.__setattr__(self, "companion_nodata", declared.nodata)
         object.__setattr__(self, "notes", declared.notes)
+
+    def __repr__(self) -> str:
+        nm = self.wavelengths_nm
+        parts = [f"{self.rows} x {self.cols} pixels", format_count(self.bands, "band")]
+        parts += [] if nm is None else [f"{nm.min():.0f} to {nm.max():.0f} nm"]
+        parts += [f"label maps {', '.join(self.labels)}"] if self.labels else []
+        return f"<Scene {self.name}: {', '.join(parts)}>"
 
     @property
     def companion_factor(self) -> int:

@@ -56,7 +56,7 @@ class ServiceConfig(JobSettings):
     trusted_proxies: Annotated[
         Names | None,
         option(
-            "Addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto headers count.",
+            "IP addresses or networks of the proxies whose X-Forwarded-For and X-Forwarded-Proto headers count.",
             metavar="ADDRESS,…",
             default="none",
         ),
@@ -112,6 +112,7 @@ class ServiceConfig(JobSettings):
             raise HsifeatError("--certificate and --private-key belong together: give both, or none")
         if not re.fullmatch(r"(/[\w.~-]+)*", self.root_path):
             raise HsifeatError(f"--root-path: expected a path such as /hsifeat; found {self.root_path!r}")
+        self._check_proxies()
         for file in filter(None, (self.certificate, self.private_key)):
             if not Path(file).is_file():
                 raise HsifeatError(f"no such file: {file}")
@@ -126,3 +127,12 @@ class ServiceConfig(JobSettings):
         if self.tokens:
             with disk_errors(Path(self.tokens)):
                 TokenFile(Path(self.tokens)).entries()
+
+    def _check_proxies(self) -> None:
+        for address in self.trusted_proxies or ():
+            try:
+                ipaddress.ip_network(address)
+            except ValueError as error:
+                raise HsifeatError(
+                    f"--trusted-proxies: expected IP addresses or networks such as 10.89.7.2 or 10.89.7.0/24; found {address!r}"
+                ) from error

@@ -75,6 +75,9 @@ class Store:
         self._planes = Planes(files, self.layout, self.progress)
         self._labels = LabelMaps(files, (self.manifest.scene.rows, self.manifest.scene.cols))
 
+    def __repr__(self) -> str:
+        return f"<Store {self.location}>"
+
     @classmethod
     def open(cls, path: str | Path | Location, *, writable: bool = False) -> Store:
         """Open an existing store.

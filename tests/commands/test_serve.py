@@ -68,6 +68,8 @@ def test_a_service_with_dask_workers_runs_until_it_is_interrupted(store_path, tm
         ({"certificate": "c.pem", "private_key": "k.pem"}, "no such file: c.pem"),
         ({"cache": "nowhere"}, "no such folder: nowhere"),
         ({"scenes": "nowhere,else"}, "no such folder: nowhere"),
+        ({"trusted_proxies": ["127.0.0.1", "proxy"]}, "--trusted-proxies: expected IP addresses .* found 'proxy'"),
+        ({"trusted_proxies": ["10.0.0.1/8"]}, "found '10.0.0.1/8'"),
         ({"root_path": "x?y"}, "--root-path: expected a path such as /hsifeat"),
     ],
 )

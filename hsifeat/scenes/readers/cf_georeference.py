@@ -23,6 +23,12 @@ Transform = tuple[float, float, float, float, float, float]
 
 # Largest rounding error of coordinates from which a transform is computed, as a fraction of a cell.
 _MAX_ROUNDING = 0.25
+# Largest difference between coordinates and the attribute `GeoTransform`, as a fraction of a cell.
+_MAX_SHIFT = 0.1
+_DISAGREE = (
+    "its coordinates and its GeoTransform disagree, as in GDAL's files with a rotated grid; the coordinates are used, which may be "
+    "wrong"
+)
 
 
 def read_cf_georeference(
@@ -31,9 +37,10 @@ def read_cf_georeference(
     """Read the georeference of a variable.
 
     The CRS is read from the grid mapping of the variable. The transform is computed from the coordinates of rows and
-    columns, which are converted from their unit to that of the CRS. If the coordinates are not usable, the transform is read
-    from GDAL's attribute ``GeoTransform``. Coordinates in pixels, as `hsifeat.Features.to_xarray` writes them for a rotated
-    grid, say which part of this grid the variable has.
+    columns, which are converted from their unit to that of the CRS. A single row or column has its position from its
+    coordinate, and its size from GDAL's attribute ``GeoTransform``. If there are no coordinates, or if they are not evenly spaced
+    but each lies in its cell of the grid of ``GeoTransform``, the transform is that of ``GeoTransform``. Coordinates in pixels,
+    as `hsifeat.Features.to_xarray` writes them for a rotated grid, say which part of this grid the variable has.
 
     Parameters
     ----------
@@ -66,29 +73,27 @@ def read_cf_georeference(
         )
     scales, unit_notes = _axis_scales(units, crs, has_wkt, name)
     notes += unit_notes
-    transform, problem = _coordinate_transform(y, x, scales, crs)
     gdal_transform = _gdal_transform(mapping)
     in_pixels = count_pixels(y) and count_pixels(x)
     if gdal_transform is not None and not has_wkt and not in_pixels:
         # Its unit is that of the CRS in the file, which is that of the coordinates if the file has no WKT.
         gdal_transform = None if None in scales else _scale(gdal_transform, scales)
-    if transform is None and gdal_transform is not None:
-        transform, problem = _part_of_grid(gdal_transform, y, x) if in_pixels else (gdal_transform, "")
-    elif transform is not None and gdal_transform is not None:
+    transform, problem = _coordinate_transform(y, x, scales, crs, None if in_pixels else gdal_transform)
+    if transform is not None and gdal_transform is not None:
         rows, cols = (variable.array.shape[variable.dims.index(dim)] for dim in dims[:2])
-        if not _is_same_grid(transform, gdal_transform, rows, cols):
-            notes += (
-                (
-                    f"{name}: its coordinates and its GeoTransform disagree, as in GDAL's files with a rotated grid; the "
-                    "coordinates are used, which may be wrong"
-                ),
-            )
+        if difference := _difference(transform, gdal_transform, rows, cols):
+            notes += (f"{name}: {difference}",)
+    elif in_pixels and gdal_transform is not None:
+        transform, problem = _part_of_grid(gdal_transform, y, x)
+    elif gdal_transform is not None:
+        transform = _grid_of_coordinates(gdal_transform, y, x, scales)
     if transform is None:
-        if crs is None and not (problem and units[0].lower().startswith("deg")):
+        in_degrees = units[0].lower().startswith("deg")
+        if crs is None and gdal_transform is None and not (problem and in_degrees):
             return None, notes
         reason = problem or "has no coordinates of rows and columns"
-        what = "has coordinates in degrees" if crs is None else "has a CRS"
-        return None, (*notes, f"{name}: {what}, but {reason}; its georeference is ignored")
+        what = "a CRS" if crs is not None else "coordinates in degrees" if in_degrees else "a GeoTransform"
+        return None, (*notes, f"{name}: has {what}, but {reason}; its georeference is ignored")
     return Georeference(None if crs is None else crs.to_wkt(), transform), notes
 
 
@@ -145,13 +150,13 @@ def _axis_scales(
 
 
 def _gdal_transform(mapping: FileVariable | None) -> Transform | None:
-    """Parse GDAL's attribute ``GeoTransform`` of a grid mapping; return None if it is missing or invalid."""
+    """Parse GDAL's attribute ``GeoTransform`` of a grid mapping; return None if it is missing, or has no inverse."""
     text = "" if mapping is None else mapping.attrs.get("GeoTransform", "")
     parts = parse_numbers(text.split() if isinstance(text, str) else np.ravel(text))
     if len(parts) != 6 or not np.isfinite(parts).all():
         return None
     c, a, b, f, d, e = map(float, parts)
-    return a, b, c, d, e, f
+    return (a, b, c, d, e, f) if a * e != b * d else None
 
 
 def count_pixels(axis: FileVariable | None) -> bool:
@@ -237,19 +242,49 @@ def _scale(transform: Transform, scales: Sequence[float | None]) -> Transform:
     return a * x, b * x, c * x, d * y, e * y, f * y
 
 
-def _is_same_grid(first: Transform, gdal_transform: Transform, rows: int, cols: int) -> bool:
-    """Return whether two transforms agree to a tenth of a pixel, in the same or in the opposite order of rows.
+def _difference(transform: Transform, grid: Transform, rows: int, cols: int) -> str:
+    """Describe how the transform of coordinates contradicts that of the attribute ``GeoTransform``; an empty text if it does not.
 
-    GDAL's transform always orders rows from north to south.
+    GDAL's transform always orders rows from north to south. A slice in xarray keeps the GeoTransform of the whole array, so that
+    coordinates may be those of a part.
     """
-    corners = np.array([(x, y, 1) for x in (0, cols) for y in (0, rows)], float)
-    flipped = corners * (1, -1, 1) + (0, rows, 0)
-    expected, *others = (
-        points @ np.reshape(t, (2, 3)).T
-        for t, points in ((first, corners), (gdal_transform, corners), (gdal_transform, flipped))
-    )
-    tolerance = 0.1 * min(np.hypot(first[0], first[3]), np.hypot(first[1], first[4]))
-    return bool(any(np.abs(expected - other).max() <= tolerance for other in others))
+    (a, _, c, _, e, f), (width, _, left, _, height, top) = transform, grid
+    if grid[1] or grid[3]:
+        return _DISAGREE
+    growth = np.array([cols * (abs(a / width) - 1), rows * (abs(e / height) - 1)])
+    shift = np.array([(c - left) / width, (f - top) / height])
+    if min(rows, cols) == 1 and np.abs(shift).max() > _MAX_SHIFT:
+        one, size = ("row", "height") if rows == 1 else ("column", "width")
+        return (
+            f"has one {one} at another place than its GeoTransform; its coordinate is used for the place, and the GeoTransform for its "
+            f"{size}, which is wrong if it is the mean of several"
+        )
+    return "" if max(np.abs(growth).max(), np.abs(shift - np.round(shift)).max()) < _MAX_SHIFT else _DISAGREE
+
+
+def _grid_of_coordinates(
+    grid: Transform, y: FileVariable | None, x: FileVariable | None, scales: Sequence[float | None]
+) -> Transform | None:
+    """Return the transform of a grid with its rows in the order of their coordinates; None if coordinates contradict the grid.
+
+    The coordinates of rows and columns, `y` and `x` times `scales`, may be rounded by up to half a cell, since those of a part of
+    the grid, or of parts with gaps, differ by more. A slice in xarray keeps the GeoTransform of the whole array.
+    """
+    a, b, c, d, e, f = grid
+    if x is not None and not _lie_in_cells(x, scales[0], c, a):
+        return None
+    if y is None or _lie_in_cells(y, scales[1], f, e):
+        return grid
+    rows = y.array.shape[0]
+    return (a, -b, c + b * rows, d, -e, f + e * rows) if _lie_in_cells(y, scales[1], f + e * rows, -e) else None
+
+
+def _lie_in_cells(axis: FileVariable, scale: float | None, start: float, step: float) -> bool:
+    """Return whether each coordinate lies in its cell of the grid with this start and step. Those with two dimensions count as such."""
+    if len(axis.array.shape) != 1:
+        return True
+    centres = start + step * (np.arange(axis.array.shape[0]) + 0.5)
+    return bool(np.all(np.abs(np.array(axis.values()) * (scale or 1.0) - centres) <= abs(step) / 2))
 
 
 def _unwrapped(longitudes: NDArray[np.floating], turn: float) -> NDArray[np.floating]:
@@ -265,10 +300,15 @@ def _unwrapped(longitudes: NDArray[np.floating], turn: float) -> NDArray[np.floa
 
 
 def _coordinate_transform(
-    y: FileVariable | None, x: FileVariable | None, scales: Sequence[float | None], crs: CRS | None
+    y: FileVariable | None,
+    x: FileVariable | None,
+    scales: Sequence[float | None],
+    crs: CRS | None,
+    grid: Transform | None,
 ) -> tuple[Transform | None, str]:
     """Compute the transform from the coordinates of pixel centres, x and y times `scales`.
 
+    `grid` is the transform of GDAL's attribute, or None. It gives the size of a single row or column, unless it is rotated.
     Return the transform and an empty text. If the coordinates define no transform, return None and the reason. The reason
     is empty if the file has no coordinates.
     """
@@ -279,23 +319,41 @@ def _coordinate_transform(
         turn = 360.0 if x.unit.lower().startswith("deg") else None
     elif crs.is_geographic:
         turn = whole_turn(crs.to_wkt())
-    steps = []
-    for axis, scale in zip((x, y), scales, strict=True):
-        values = np.array(axis.values()) if len(axis.array.shape) == 1 else np.empty(0)
-        if len(values) < 2 or not np.isfinite(values).all():
-            return None, "has too few coordinates to define the pixel size"
-        if scale is None:
-            return None, f"its coordinates are in {axis.unit}"
-        dtype = np.dtype(axis.array.dtype)
-        rounding = float(np.spacing(np.abs(values).max().astype(dtype))) if dtype.kind == "f" else 0.0
-        if axis is x and turn is not None:
-            values = _unwrapped(values, turn / scale)
-        step = (values[-1] - values[0]) / (len(values) - 1)
-        # Steps of float32 coordinates can differ by the distance between adjacent float32 numbers.
-        tolerance = max(1e-3 * abs(step), min(rounding, _MAX_ROUNDING * abs(step)))
-        if step == 0 or np.abs(np.diff(values) - step).max() > tolerance:
-            return None, "its coordinates are not evenly spaced"
-        # Conversion after the subtraction keeps more digits of the step.
-        steps.append((float(step * scale), float((values[0] - step / 2) * scale)))
-    (a, c), (e, f) = steps
+    width, height = (None, None) if grid is None or grid[1] or grid[3] else (grid[0], grid[4])
+    (x_cells, x_problem), (y_cells, y_problem) = (
+        _cells(x, scales[0], width, turn),
+        _cells(y, scales[1], height, None),
+    )
+    if x_cells is None or y_cells is None:
+        return None, x_problem or y_problem
+    (a, c), (e, f) = x_cells, y_cells
     return (a, 0.0, c, 0.0, e, f), ""
+
+
+def _cells(
+    axis: FileVariable, scale: float | None, size: float | None, turn: float | None
+) -> tuple[tuple[float, float] | None, str]:
+    """Return the side of a cell and the edge of the first cell, and an empty text; None and the reason if they are unknown.
+
+    `size` is the side of a single cell, or None, and `turn` is 360 degrees in the unit of the CRS for longitudes, or None.
+    """
+    values = np.array(axis.values()) if len(axis.array.shape) == 1 else np.empty(0)
+    if not np.isfinite(values).all():
+        return None, "its coordinates are not finite numbers"
+    if len(values) < 2 and (size is None or not len(values)):
+        return None, "has too few coordinates to define the pixel size"
+    if scale is None:
+        return None, f"its coordinates are in {axis.unit}"
+    if len(values) == 1 and size is not None:
+        return (size, float(values[0] * scale - size / 2)), ""
+    dtype = np.dtype(axis.array.dtype)
+    rounding = float(np.spacing(np.abs(values).max().astype(dtype))) if dtype.kind == "f" else 0.0
+    if turn is not None:
+        values = _unwrapped(values, turn / scale)
+    step = (values[-1] - values[0]) / (len(values) - 1)
+    # Steps of float32 coordinates can differ by the distance between adjacent float32 numbers.
+    tolerance = max(1e-3 * abs(step), min(rounding, _MAX_ROUNDING * abs(step)))
+    if step == 0 or np.abs(np.diff(values) - step).max() > tolerance:
+        return None, "its coordinates are not evenly spaced"
+    # Conversion after the subtraction keeps more digits of the step.
+    return (float(step * scale), float((values[0] - step / 2) * scale)), ""

@@ -11,6 +11,7 @@ from rasterio import Affine
 
 from hsifeat import open_scene
 from hsifeat.errors import SceneError
+from hsifeat.scenes import Scene
 from hsifeat.scenes.readers import read_raster
 from tests.helpers.scene_formats import CUBE, tif
 
@@ -114,6 +115,62 @@ def test_a_rotated_netcdf_grid_written_by_gdal_is_noted(gdal, tmp_path):
         gdal("gdal_translate", "-q", "-of", "netCDF", tmp_path / "x.tif", tmp_path / "x.nc")
         notes = " ".join(read_raster(tmp_path / "x.nc", 2, "Band1").notes)
         assert ("its coordinates and its GeoTransform disagree" in notes) == told
+
+
+def with_geotransform(rows, cols):
+    """Features of a grid that keeps the GeoTransform of 48 x 60 cells, as rioxarray keeps it in a part of an array."""
+    crs = pyproj.CRS.from_epsg(32632).to_wkt()
+    mapping = xr.Variable((), 0, {"crs_wkt": crs, "GeoTransform": "500000 20 0 5200000 0 -20"})
+    y, x = 5_200_000 - 20 * (np.arange(48) + 0.5), 500_000 + 20 * (np.arange(60) + 0.5)
+    values = np.arange(2 * 48 * 60, dtype=np.float32).reshape(2, 48, 60)
+    whole = xr.DataArray(values, {"y": y, "x": x, "spatial_ref": mapping}, ("band", "y", "x"), name="cube")
+    return whole.isel(y=rows, x=cols)
+
+
+@pytest.mark.parametrize("name", ["x.nc", "x.zarr", "array"])
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        pytest.param(lambda: with_geotransform(slice(20, 40), slice(5, 60)), "", id="part"),
+        pytest.param(lambda: with_geotransform(slice(None, None, -1), slice(None)), "", id="upwards"),
+        pytest.param(lambda: with_geotransform(slice(40, 20, -1), slice(5, 9)), "", id="part-upwards"),
+        pytest.param(lambda: with_geotransform([0], slice(None)), "", id="first-row"),
+        pytest.param(lambda: with_geotransform([4], slice(None)), "has one row at another place", id="row"),
+        pytest.param(lambda: with_geotransform(slice(10, 40), [9]), "has one column at another place", id="column"),
+        pytest.param(lambda: with_geotransform([30], [9]), "has one row at another place", id="pixel"),
+        pytest.param(lambda: with_geotransform([4, 5, 9], slice(None)), "not evenly spaced", id="gap"),
+        pytest.param(lambda: with_geotransform([4, 5, 5, 6], slice(None)), "not evenly spaced", id="overlap"),
+        pytest.param(lambda: with_geotransform(slice(None), [0, 1, 3]), "not evenly spaced", id="column-gap"),
+        pytest.param(lambda: with_geotransform(slice(9), slice(None)).pad(y=(3, 4), constant_values=0), "not finite numbers", id="pad"),
+    ],
+)  # fmt: skip
+def test_the_coordinates_of_a_part_decide_against_the_geotransform_of_the_whole(tmp_path, name, change, note):
+    """The coordinates of the part are the oracle: each cell lies where its own coordinates say, or nowhere."""
+    part = change()
+    if name == "array":
+        scene = Scene("part", part.transpose("y", "x", "band"))
+    else:
+        part.to_netcdf(tmp_path / name) if name == "x.nc" else part.to_zarr(tmp_path / name, consolidated=False)
+        scene = open_scene(tmp_path / name)
+    told = " ".join(text for text in scene.notes if "read the variable" not in text)
+    if "not " in note:
+        assert scene.georeference is None and (note in told or "not two or more evenly spaced numbers" in told)
+        return
+    assert note in told and bool(note) == bool(told)
+    a, b, c, d, e, f = scene.georeference.transform
+    rows, cols = part.shape[1:]
+    np.testing.assert_allclose(c + a * (np.arange(cols) + 0.5), part.x)
+    np.testing.assert_allclose(f + e * (np.arange(rows) + 0.5), part.y)
+    assert (b, d) == (0, 0) and (abs(a), abs(e)) == (20, 20)
+
+
+@pytest.mark.parametrize("upwards", [False, True])
+def test_rounded_coordinates_are_those_of_the_geotransform(tmp_path, upwards):
+    """Coordinates in whole 30 m, of cells of 20 m: not evenly spaced, but each within its cell."""
+    part = with_geotransform(slice(None, None, -1 if upwards else 1), slice(None))
+    part.assign_coords(x=np.round(part.x / 8) * 8, y=np.round(part.y / 8) * 8).to_netcdf(tmp_path / "x.nc")
+    a, b, c, d, e, f = open_scene(tmp_path / "x.nc").georeference.transform
+    assert (a, b, c, d) == (20, 0, 500_000, 0) and (e, f) == ((20, 5_199_040) if upwards else (-20, 5_200_000))
 
 
 @pytest.mark.parametrize(

@@ -138,10 +138,10 @@ def test_coordinates_whose_unit_is_not_stated_are_in_the_unit_of_the_crs(tmp_pat
 
 
 def test_a_transform_has_the_unit_of_the_coordinates_if_the_file_has_no_wkt(tmp_path):
-    """GDAL's GeoTransform of a file with parameters only; the coordinates don't define a grid."""
+    """GDAL's GeoTransform of a file with parameters only; the coordinates are rounded, so that they don't define a grid."""
     write(tmp_path / "x.nc", "US_survey_foot", (2e6, 7e5), 100, {**LCC, "GeoTransform": "2000000 100 0 700000 0 -100"})
     with netCDF4.Dataset(tmp_path / "x.nc", "a") as file:
-        file["x"][1] = 0
+        file["x"][1] += 40
     georeference = read_raster(tmp_path / "x.nc", 2, "r").georeference
     wanted = pyproj.Transformer.from_crs("EPSG:2264", "EPSG:4326", always_xy=True).transform(2e6, 7e5)
     np.testing.assert_allclose(longitude_and_latitude(georeference), wanted, atol=1e-6)
