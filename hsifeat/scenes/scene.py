@@ -245,7 +245,7 @@ class Scene(ReadOnlyArrays, CubeShape):
         """
         self.check_label_maps()
         current = replace(self)  # has read no values; checks that the array can still be read
-        cached = [name for name in ("valid", "digest") if name in vars(self)]
+        cached = {name.replace("_validity", "valid") for name in ("_validity", "valid", "digest") if name in vars(self)}
         if not cached or not is_in_memory(self.cube):
             return
         if not all(np.array_equal(getattr(current, name), getattr(self, name)) for name in cached):

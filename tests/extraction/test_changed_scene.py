@@ -87,7 +87,7 @@ def test_a_store_is_not_taken_for_the_store_of_a_changed_array(cube, options, tm
 
 
 @pytest.mark.parametrize("value", [0, np.nan], ids=["blank", "NaN"])
-@pytest.mark.parametrize("read", ["valid", "digest"])
+@pytest.mark.parametrize("read", ["valid", "digest", "validity_notes"])
 def test_an_array_that_changed_after_its_valid_pixels_were_read_is_refused(cube, tmp_path, read, value):
     """The store had the former valid pixels and the new values, or the fit of the projection ended in an error of NumPy."""
     scene = Scene("m", cube)
