@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import HeadError
-from hsifeat.formatting import format_count
+from hsifeat.formatting import format_count, format_value
 
 ColumnKind = Literal["spectra", "context", "plane", "mean", "patch", "position"]
 
@@ -157,6 +157,10 @@ class Layout:
 
     def select_groups(self, keep: Callable[[ColumnGroup], bool]) -> Layout:
         """Return the layout of a table that holds only the groups for which `keep` returns True."""
+        if not callable(keep):
+            raise HeadError(
+                f"give a function of a column group, such as `lambda group: group.is_spectral`; found {format_value(keep)}"
+            )
         groups: list[ColumnGroup] = []
         for group in filter(keep, self.groups):
             start = groups[-1].stop if groups else 0

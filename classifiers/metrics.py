@@ -190,7 +190,7 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
     Raises
     ------
     HeadError
-        If the arrays are empty, or differ in length. If a value is masked. If a true class is 0.
+        If the arrays are empty, or differ in length. If a value is masked or NaN. If a true class is 0.
 
     Examples
     --------
@@ -206,6 +206,8 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
         raise HeadError(
             "true and predicted classes have masked values, which would be scored like all others: leave out these pixels in both arrays"
         )
+    if any(np.asarray(one).dtype.kind == "f" and np.isnan(one).any() for one in (truth, predicted)):
+        raise HeadError("true and predicted classes have NaN: leave out these pixels in both arrays")
     # Texts can't be compared with 0. An array of objects may have numbers.
     has_numbers = np.asarray(truth).dtype.kind in "iufO"
     if has_numbers and (unlabelled := np.count_nonzero(np.equal(truth, 0))):

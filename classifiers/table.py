@@ -332,7 +332,10 @@ class PixelTable(ReadOnlyArrays):
             raise HsifeatError(
                 f"rows of a table are a mask, an array of indices or a slice; found {format_value(rows)}"
             )
-        return replace(self, **{name: getattr(self, name)[rows] for name in ("X", "y", "rows", "cols", "scene")})
+        try:
+            return replace(self, **{name: getattr(self, name)[rows] for name in ("X", "y", "rows", "cols", "scene")})
+        except IndexError as error:
+            raise HsifeatError(f"a mask or indices do not fit a table of {len(self)} rows: {error}") from error
 
     @property
     def scene_names(self) -> tuple[str, ...]:
@@ -341,10 +344,11 @@ class PixelTable(ReadOnlyArrays):
 
     def select_groups(self, keep: Callable[[ColumnGroup], bool]) -> PixelTable:
         """Return a table with only the column groups for which `keep` returns True."""
+        layout = self.layout.select_groups(keep)
         columns = self.layout.columns(*filter(keep, self.layout))
         sample = None if self.sample is None else self.sample.select_columns(columns)
         X = np.ascontiguousarray(self.X[:, columns])
-        return replace(self, X=X, layout=self.layout.select_groups(keep), sample=sample)
+        return replace(self, X=X, layout=layout, sample=sample)
 
     @property
     def unlabelled(self) -> NDArray[np.float32] | None:

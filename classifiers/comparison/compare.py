@@ -30,7 +30,7 @@ from classifiers.comparison.results.scores import RunResult
 from classifiers.comparison.results.summary import split_gaps, summarise
 from classifiers.comparison.row_counts import trainable_heads
 from classifiers.comparison.run_records import RunRecords, note_reuse, recorded_maps
-from classifiers.comparison.sampling import add_counterpart, draw_all, limit_seeds
+from classifiers.comparison.sampling import add_counterpart, draw_all, fixed_draws, limit_seeds
 from classifiers.comparison.scene_mosaic import SceneMosaic
 from classifiers.comparison.stores import open_alternatives
 from classifiers.comparison.workdir import RECORD
@@ -227,7 +227,15 @@ def compare(
         for alternative in alternatives.values()
         for one in alternative.scenes
     ]
-    inputs = digest_inputs(provenance, described, summaries, truth, metadata, None if earlier is None else earlier.path)
+    inputs = digest_inputs(
+        provenance,
+        described,
+        summaries,
+        truth,
+        fixed_draws(rules, truth),
+        metadata,
+        None if earlier is None else earlier.path,
+    )
 
     @cache
     def make_job() -> BenchJob:

@@ -12,6 +12,7 @@ from classifiers.splits import (
     GRAMMAR,
     LeaveOneSceneOutSplit,
     PerClassSplit,
+    ScenesSplit,
     Split,
     SplitDraw,
     is_matched,
@@ -112,6 +113,11 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
             )
         draws |= {(text, seed): draw for text, draw in {**full, **thinned}.items()}
     return draws
+
+
+def fixed_draws(splits: Sequence[Split], labels: Labels) -> list[SplitDraw]:
+    """Return the draws of the splits whose texts do not state their pixels: maps or a file of scenes define them, whatever the seed."""
+    return [split.draw(labels, 0) for split in splits if split.kind == "fixed" or isinstance(split, ScenesSplit)]
 
 
 def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: Sequence[int]) -> list[Draws]:

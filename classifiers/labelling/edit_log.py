@@ -118,6 +118,15 @@ class LabelEdit:
         return cls(kind, pixels, np.broadcast_to(classes.astype(np.uint16), pixels.shape))
 
 
+def check_kinds(*kinds: object) -> None:
+    """Raise `SceneError` if one of `kinds` is no kind of edits."""
+    for kind in kinds:
+        if not isinstance(kind, str) or kind not in get_args(EditKind):
+            raise SceneError(
+                f"the kind of an edit is one of {', '.join(get_args(EditKind))}; found {format_value(kind)}"
+            )
+
+
 def check_edit(edit: LabelEdit, shape: tuple[int, int]) -> None:
     """Check that an edit can be written to a log and read again with `LabelEdit.decode`.
 
@@ -135,10 +144,7 @@ def check_edit(edit: LabelEdit, shape: tuple[int, int]) -> None:
         arrays of equal length without a mask. If its pixels are not ascending, or lie outside of the scene.
     """
     check_type(edit, LabelEdit, "an edit is a LabelEdit")
-    if edit.kind not in get_args(EditKind):
-        raise SceneError(
-            f"the kind of an edit is one of {', '.join(get_args(EditKind))}; found {format_value(edit.kind)}"
-        )
+    check_kinds(edit.kind)
     for name, values in (("pixels", edit.pixels), ("classes", edit.classes)):
         is_plain = isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray)
         if not is_plain or values.ndim != 1 or values.dtype.kind not in "iu":

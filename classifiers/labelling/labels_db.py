@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from classifiers.labelling.class_log import IMPORT, classes_of_undone_imports, encode_class, logged_classes
 from classifiers.labelling.class_maps import ClassMaps
-from classifiers.labelling.edit_log import EditKind, LabelEdit, check_edit, decode_edits, paint_edits
+from classifiers.labelling.edit_log import EditKind, LabelEdit, check_edit, check_kinds, decode_edits, paint_edits
 from classifiers.labelling.label_file import LabelFile, labels_path
 from classifiers.labelling.label_set import LabelClass, LabelSet, check_class, check_shape, check_text, new_class
 from hsifeat.errors import SceneError
@@ -354,8 +354,9 @@ class LabelDatabase:
         Raises
         ------
         SceneError
-            If an edit in the database is damaged.
+            If a kind is unknown. If an edit in the database is damaged.
         """
+        check_kinds(*kinds)
         query = f"SELECT * FROM active WHERE set_id = ? AND kind IN ({', '.join('?' * len(kinds))}) ORDER BY id"  # noqa: S608
         return list(self._decode(set_id, self._file.select(query, set_id, *kinds)))
 

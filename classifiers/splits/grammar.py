@@ -17,8 +17,8 @@ from hsifeat.errors import SplitError
 from hsifeat.scenes import Labels
 
 _FRACTION = r"(\d+(?:\.\d+)?|\.\d+)"
-_PIXELS = r"([1-9]\d*)"
-_DISTANCE = r"(\d+)"
+_PIXELS = r"([1-9]\d{0,8})"
+_DISTANCE = r"(\d{1,9})"
 
 
 @dataclass(frozen=True)

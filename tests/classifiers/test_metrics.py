@@ -61,6 +61,15 @@ def test_masked_classes_are_refused(masked):
         score_predictions(*pair)
 
 
+@pytest.mark.parametrize("missing", [0, 1])
+def test_nan_is_no_class(missing):
+    """NaN was scored as a class."""
+    pair = [np.array([1, 1, 2.0]), np.array([1, 2, 2.0])]
+    pair[missing][1] = np.nan
+    with pytest.raises(HeadError, match="have NaN: leave out these pixels in both arrays"):
+        score_predictions(*pair)
+
+
 @pytest.mark.parametrize("dtype", [int, float, object])
 def test_unlabelled_pixels_are_refused_as_true_classes(dtype):
     """The 0 of a whole label map was scored as a class."""

@@ -53,7 +53,10 @@ NAMES = [
     "LabelDatabase.labels",
     "LabelEdit",
     "LabelEdit.of_class",
+    "LabelDatabase.edits",
+    "PixelTable.__getitem__",
     "PixelTable.concatenate",
+    "PixelTable.select_groups",
     "Head.fit",
     "Head.predict",
     "Head.predict_proba",
@@ -203,6 +206,12 @@ def calls(tmp_path_factory):
                 lambda: {"kind": "pixel", "pixels": np.arange(3), "classes": np.ones(3, np.uint16)},
             ),
             "LabelEdit.of_class": (LabelEdit.of_class, lambda: {"kind": "pixel", "pixels": np.arange(3), "number": 1}),
+            "LabelDatabase.edits": (
+                lambda set_id, kind: database.edits(set_id, kind),
+                lambda: {"set_id": labels.id, "kind": "pixel"},
+            ),
+            "PixelTable.__getitem__": (table.__getitem__, lambda: {"rows": np.arange(3)}),
+            "PixelTable.select_groups": (table.select_groups, lambda: {"keep": lambda group: group.is_spectral}),
             "PixelTable.concatenate": (PixelTable.concatenate, lambda: {"tables": [table]}),
             "Head.fit": (
                 hsifeat.make_head("lda", layout=table.layout).fit,

@@ -3,7 +3,7 @@
 If the digests are unchanged, a finished report is read instead of computed again.
 
 The record is the file ``record/report.json`` of a report. The inputs of a report are the options, the stores, the labels, the
-recorded runs, the baseline, and the versions of the packages.
+pixels of splits by maps, the recorded runs, the baseline, and the versions of the packages.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from classifiers.comparison.results.bench_results import BenchResults, Provenanc
 from classifiers.comparison.results.results_io import read_json
 from classifiers.comparison.workdir import JSON, RECORD
 from classifiers.heads.registry import head_distribution
+from classifiers.splits import SplitDraw
 from hsifeat.errors import HsifeatError
 from hsifeat.files import open_regular, read_regular, write_file
 from hsifeat.scenes import Labels
@@ -90,6 +91,7 @@ def digest_inputs(
     scenes: tuple[SceneSummary, ...],
     stores: tuple[StoreSummary, ...],
     labels: Labels,
+    fixed: Sequence[SplitDraw],
     metadata: Sequence[object],
     baseline: Path | None,
 ) -> str:
@@ -104,6 +106,8 @@ def digest_inputs(
         identifies its planes and its scene.
     labels : Labels
         True classes.
+    fixed : sequence of SplitDraw
+        Draws of the splits whose pixels are defined by maps or files.
     metadata : sequence of object
         Metadata of the stores and their scenes that can be corrected without a new key, such as georeference and
         wavelengths. The digest depends on their ``repr``.
@@ -116,12 +120,16 @@ def digest_inputs(
         *(scene.model_dump_json() for scene in scenes),
         *(store.model_dump_json() for store in stores),
         repr((labels.name, labels.class_names, labels.class_colours, labels.parts, metadata)),
+        repr([(draw.left_out, draw.notes) for draw in fixed]),
         repr([head_distribution(head) for head in heads]),
         repr({name: version(name) for name in _PACKAGES}),
     ]
     if baseline is not None:
         texts += [file_digest(baseline), _runs_digest(baseline.parent)]
     digest = hashlib.sha256("\0".join(texts).encode())
+    for draw in fixed:
+        for bits in (draw.train_bits, draw.test_bits, draw.validate_bits):
+            digest.update(b"-" if bits is None else bits.data)
     for block in blocks(*labels.classes.shape):
         digest.update(np.ascontiguousarray(labels.classes[block.slices], "<i8").data)
     return digest.hexdigest()

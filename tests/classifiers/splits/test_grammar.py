@@ -27,6 +27,9 @@ from hsifeat.errors import SplitError
         "far:12:0.1",
         "far:0+4:0.1",
         "far:12+4:2",
+        "per-class:9999999999",
+        "blocks:9999999999+4:0.1",
+        "far:12+9999999999:0.1",
     ],
 )
 def test_text_outside_the_grammar_is_refused(text):

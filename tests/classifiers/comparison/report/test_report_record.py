@@ -3,7 +3,9 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import classifiers.comparison.compare as compare_module
@@ -11,6 +13,8 @@ from classifiers import compare
 from classifiers.comparison.report import report_record
 from classifiers.comparison.report.report_record import ReportRecord, digest_inputs, find_report
 from classifiers.comparison.report.write import write_report
+from classifiers.splits import parse_split
+from hsifeat import open_features
 from hsifeat.scenes import Labels
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.store.store import Store
@@ -65,6 +69,36 @@ def test_corrected_metadata_of_a_store_make_the_report_anew(store_path, tmp_path
         read.append(any("its results are read" in note for note in notes))
         store = Store.open(store.location, writable=True)
     assert read == [False, False, False, True]
+
+
+@pytest.mark.parametrize("kind", ["mask", "test mask", "official", "scenes"])
+def test_other_pixels_of_a_split_make_the_report_anew(kind, store_path, other_scene, tmp_path, monkeypatch):
+    """The options name the files or maps of these splits only. The report of the former pixels was read, without a note."""
+    monkeypatch.chdir(tmp_path)
+    labels = open_features(store_path).labels()
+    train = np.indices(labels.classes.shape).sum(axis=0) % 4 == 0
+    stores, notes, scores = [store_path], [], []
+    store = Store.open(shutil.copytree(store_path, "s.zarr"), writable=True)
+    for turn, sides in enumerate([(train, ~train), (train, ~train), (~train, train), (~train, train)]):
+        if kind == "official":
+            stores = ["s.zarr"]
+            for name, side in zip(("train", "test"), sides, strict=True):
+                store.add_labels(name, np.where(side, labels.classes, 0), {})
+        elif kind == "scenes":
+            stores = [store_path, other_scene]
+            names = (path.stem for path in (stores if turn < 2 else reversed(stores)))
+            Path("roles.csv").write_text("".join(["store,role\n", *map("{},{}\n".format, names, ("train", "test"))]))
+        else:
+            for name, side in zip(("train", "test"), sides, strict=True):
+                np.save(f"{name}.npy", side.astype(np.uint8))
+        split = {"mask": "mask:train.npy", "test mask": "mask:train.npy,test.npy", "scenes": "scenes:@roles.csv"}
+        options = OPTIONS | {"splits": [split.get(kind, kind)], "labels": "fields"}
+        found = compare(stores, out="report", **options, listen=lambda event: notes.append(str(event)))
+        write_report(found, "report")
+        fresh = compare(stores, out=f"report-{turn}", **options)
+        assert [run.scores for run in found.runs] == [run.scores for run in fresh.runs]
+        scores.append(found.runs[0].scores)
+    assert sum("its results are read" in note for note in notes) == 2 and scores[0] == scores[1] != scores[2]
 
 
 @pytest.mark.parametrize("name", ["report.html", "results.csv", "figures/overall-accuracy.png", "maps/truth.tif"])
@@ -124,7 +158,8 @@ def test_the_digest_covers_all_inputs(tmp_path, monkeypatch):
     baseline = tmp_path / "results.json"
     baseline.write_text("{}")
     facts = {"provenance": comparison.provenance, "scenes": (comparison.scene,), "stores": comparison.stores}
-    facts |= {"labels": labels, "metadata": [None], "baseline": baseline}
+    draw = parse_split("random:0.5").draw(labels, 0)
+    facts |= {"labels": labels, "fixed": [draw], "metadata": [None], "baseline": baseline}
     first = digest_inputs(**facts)
     later = comparison.provenance.model_copy(update={"created": "2031-01-01"})
     assert digest_inputs(**facts | {"provenance": later}) == first, "the time of creation is no input"
@@ -140,6 +175,8 @@ def test_the_digest_covers_all_inputs(tmp_path, monkeypatch):
         {"stores": (store, store)},
         {"labels": replace(labels, classes=classes)},
         {"labels": replace(labels, class_names={1: "wheat"})},
+        {"fixed": []},
+        {"fixed": [parse_split("random:0.5").draw(labels, 1)]},
         {"metadata": [Georeference(None, (30.0, 0.0, 0.0, 0.0, -30.0, 0.0))]},
         {"baseline": None},
     ]
