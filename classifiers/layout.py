@@ -156,7 +156,13 @@ class Layout:
         return np.concatenate([np.arange(g.start, g.stop) for g in groups]) if groups else np.empty(0, np.intp)
 
     def select_groups(self, keep: Callable[[ColumnGroup], bool]) -> Layout:
-        """Return the layout of a table that holds only the groups for which `keep` returns True."""
+        """Return the layout of a table that holds only the groups for which `keep` returns True.
+
+        Raises
+        ------
+        HeadError
+            If `keep` is no function.
+        """
         if not callable(keep):
             raise HeadError(
                 f"give a function of a column group, such as `lambda group: group.is_spectral`; found {format_value(keep)}"
