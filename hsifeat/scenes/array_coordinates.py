@@ -167,6 +167,28 @@ def check_coordinates(array: Any, grid: Georeference | None, name: str, kind: st
         )
 
 
+def companion_notes(companion: Any, grid: Georeference | None, name: str) -> tuple[str, ...]:
+    """Return a note if an `xarray.DataArray` is aligned with a scene by its shape, because only one of the two states its position.
+
+    Parameters
+    ----------
+    companion : array-like of shape (rows, cols, bands)
+        Companion image of the scene.
+    grid : Georeference or None
+        Georeference of the scene.
+    name : str
+        Name of the scene, for the note.
+    """
+    if not coordinate_variables(companion) and not hasattr(companion, "dims"):
+        return ()
+    position = _read_position(companion, name)
+    is_placed = position.georeference is not None and not position.numbers_pixels
+    if is_placed == (grid is not None):
+        return ()
+    owner = "the scene" if is_placed else "the companion image"
+    return (f"{name}: the companion image is aligned with the scene by its shape, because {owner} has no georeference",)
+
+
 def _read_position(array: Any, name: str) -> _Position:
     dims, coords = getattr(array, "dims", ()), getattr(array, "coords", None)
     if not isinstance(dims, tuple) or not isinstance(coords, Mapping):

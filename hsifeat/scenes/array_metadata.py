@@ -56,7 +56,7 @@ def add_array_values(given: Raster, name: str) -> Raster:
     variable, notes = _without_stale_packing(variable, name)
     packing, scale, scale_notes = read_scale(variable, str(getattr(given.array, "name", None) or ""), name)
     if given.scale == 1:
-        given = replace(given, scale=scale, scale_notes=scale_notes, notes=_joined(given.notes, notes))
+        given = replace(given, scale=scale, scale_notes=scale_notes, notes=join_notes(given.notes, notes))
     return add_array_nodata(replace(given, packing=packing), name)
 
 
@@ -72,7 +72,7 @@ def add_array_metadata(raster: Raster, name: str) -> Raster:
     """
     for add in (add_array_values, add_array_spectrum, add_array_georeference):
         raster = add(raster, name)
-    return replace(raster, notes=_joined(tuple(dict.fromkeys(raster.notes)), raster.scale_notes))
+    return replace(raster, notes=join_notes(tuple(dict.fromkeys(raster.notes)), raster.scale_notes))
 
 
 def add_array_nodata(given: Raster, name: str) -> Raster:
@@ -118,7 +118,7 @@ def add_array_nodata(given: Raster, name: str) -> Raster:
     if any(declared):
         own = by_band(given.nodata, bands)
         nodata = combine_bands([parse_nodata((*a, *b)) for a, b in zip(own, declared, strict=True)])
-    return replace(given, nodata=nodata, notes=_joined(given.notes, range_notes(variable, name)))
+    return replace(given, nodata=nodata, notes=join_notes(given.notes, range_notes(variable, name)))
 
 
 def add_array_georeference(given: Raster, name: str) -> Raster:
@@ -139,7 +139,7 @@ def add_array_georeference(given: Raster, name: str) -> Raster:
     if given.georeference is not None:
         return given
     georeference, notes = own_georeference(given.array, name)
-    return replace(given, georeference=georeference, notes=_joined(given.notes, notes))
+    return replace(given, georeference=georeference, notes=join_notes(given.notes, notes))
 
 
 def add_array_spectrum(given: Raster, name: str) -> Raster:
@@ -182,7 +182,7 @@ def add_array_spectrum(given: Raster, name: str) -> Raster:
         given,
         wavelengths_nm=_agreed(given.wavelengths_nm, found.wavelengths_nm, f"{name}: wavelengths_nm", coordinates),
         fwhm_nm=_agreed(given.fwhm_nm, found.fwhm_nm, f"{name}: fwhm_nm", coordinates),
-        notes=_joined(given.notes, notes),
+        notes=join_notes(given.notes, notes),
     )
 
 
@@ -259,7 +259,7 @@ def _agreed(
     return given
 
 
-def _joined(notes: tuple[str, ...], further: Iterable[str]) -> tuple[str, ...]:
+def join_notes(notes: tuple[str, ...], further: Iterable[str]) -> tuple[str, ...]:
     """Return notes and further notes without duplicates.
 
     A scene that is made from another one has the notes of its array already. They may start with the name of the other scene.

@@ -15,8 +15,8 @@ from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.mapped_arrays import own_copy
 from hsifeat.objects_with_arrays import ReadOnlyArrays, read_only
-from hsifeat.scenes.array_coordinates import check_coordinates
-from hsifeat.scenes.array_metadata import add_array_metadata, add_array_nodata
+from hsifeat.scenes.array_coordinates import check_coordinates, companion_notes
+from hsifeat.scenes.array_metadata import add_array_metadata, add_array_nodata, join_notes
 from hsifeat.scenes.array_views import BandSubset, is_in_memory
 from hsifeat.scenes.band_matching import match_bands, matching_notes
 from hsifeat.scenes.band_ranges import check_bands, format_bands
@@ -172,7 +172,8 @@ class Scene(ReadOnlyArrays, CubeShape):
         image = Raster(companion, nodata=self.companion_nodata, notes=self.notes)
         declared = add_array_nodata(image, f"{self.name}: companion image")
         object.__setattr__(self, "companion_nodata", declared.nodata)
-        object.__setattr__(self, "notes", declared.notes)
+        notes = companion_notes(companion, self.georeference, self.name)
+        object.__setattr__(self, "notes", join_notes(declared.notes, notes))
 
     def __repr__(self) -> str:
         nm = self.wavelengths_nm

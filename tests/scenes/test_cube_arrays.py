@@ -150,6 +150,21 @@ def test_coordinates_of_a_data_array_are_those_of_the_georeference():
         Scene("x", cube, georeference=where, companion=companion[::-1])
 
 
+@pytest.mark.parametrize("placed", ["cube", "companion", "both", "neither", "plain"])
+def test_a_companion_image_that_is_aligned_by_its_shape_is_noted(placed):
+    """As for files. An image from south to north was mirrored against a cube without coordinates, without a note."""
+    cube, image = located(), np.ones((8, 10, 3))
+    if placed != "plain":
+        finer = {"y": 3_999_962.5 + 5 * np.arange(8), "x": 500_002.5 + 5 * np.arange(10)}
+        image = xarray.DataArray(image, finer if placed in {"companion", "both"} else None, ("y", "x", "band"))
+    cube = cube if placed in {"cube", "both", "plain"} else cube.values
+    scene = Scene("x", cube, companion=image)
+    notes = [note for note in replace(scene, name="y").notes if "aligned with the scene by its shape" in note]
+    owner = {"cube": "the companion image", "companion": "the scene"}.get(placed)
+    expected = f"x: the companion image is aligned with the scene by its shape, because {owner} has no georeference"
+    assert notes == ([] if owner is None else [expected])
+
+
 UTM_32 = rasterio.CRS.from_epsg(32632).to_wkt()
 
 
