@@ -23,6 +23,7 @@ from hsifeat.features.features import Features
 from hsifeat.features.scene_set import match_features, single_stores
 from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Listener, Note, silent
+from hsifeat.scenes.label_map import check_class_texts
 from hsifeat.scenes.maps import Legend
 from hsifeat.types import PlaneId
 
@@ -133,7 +134,10 @@ class Model:
         ------
         HeadError
             If the folder exists and is not a model.
+        SceneError
+            If `class_names` or `class_colours` have been changed to other values than texts and colours such as ``#1f77b4``.
         """
+        check_class_texts(self.class_names, self.class_colours, "the model")
         meta = {
             "class_names": {str(number): name for number, name in self.class_names.items()},
             "class_colours": {str(number): colour for number, colour in self.class_colours.items()},

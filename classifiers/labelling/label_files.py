@@ -18,6 +18,7 @@ from hsifeat.files import atomic_write, check_output, check_utf8
 from hsifeat.formatting import escape_formula, format_count
 from hsifeat.scenes import Labels
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.label_map import check_class_texts
 from hsifeat.scenes.labels.open_labels import open_labels
 from hsifeat.scenes.maps import Legend, write_map
 from hsifeat.scenes.pixel_grid import PixelGrid
@@ -78,6 +79,7 @@ def export_labels(labels: Labels, path: str | Path) -> tuple[str, ...]:
         check_utf8(path)
     if suffix not in SUFFIXES:
         raise SceneError(f"labels can be written as {', '.join(SUFFIXES)}; found {path.name!r}")
+    check_class_texts(labels.class_names, labels.class_colours, f"labels {labels.name!r}")
     if not labels.counts:
         raise SceneError(f"the labels {labels.name!r} have no labelled pixel: label some before the export")
     if suffix == ".tif":

@@ -195,6 +195,8 @@ def _read_position(array: Any, name: str) -> _Position:
         return _Position()
     variables = coordinate_variables(array)
     y, x = spatial = str(dims[0]), str(dims[1])
+    if all(label in variables and variables[label].dims == (y,) for label in ("row", "col")):  # of `Features.to_xarray`
+        return _Position(problem="its first axis is a list of pixels, with a row and a column for each")
     # xarray moves the name of the grid mapping to `encoding` if it decodes it.
     reference = array.encoding.get("grid_mapping", array.attrs.get("grid_mapping"))
     attrs = {"grid_mapping": reference} if reference in variables else {}
@@ -306,11 +308,11 @@ def check_pixel_numbers(axes: Sequence[FileVariable | None], cube: Cube, name: s
         cell = max(abs(step), abs(wanted_step))
         first = abs((found[0] - step / 2) - (wanted[0] - wanted_step / 2))
         last = abs((found[-1] + step / 2) - (wanted[-1] + wanted_step / 2))
-        if step * wanted_step > 0 and (counted or (first <= cell / 2 and last < cell)):
+        if step * wanted_step > 0 and (counted or (first <= abs(wanted_step) / 4 and last < cell)):
             continue
         dim = variable.dims[0]
         raise SceneError(
-            f"{name}: its coordinates {dim} run from {found[0]:g} to {found[-1]:g}, but those of {scene_name} from {wanted[0]:g} to "
+            f"{name}: its coordinates {dim}, the centres of its cells, run from {found[0]:g} to {found[-1]:g}, but those of {scene_name} from {wanted[0]:g} to "
             f"{wanted[-1]:g}: sort them, as in array.sortby({dim!r}), take the same part of both arrays, or give array.values if "
             "the features are on the pixels of the scene"
         )

@@ -17,15 +17,19 @@ from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.nodata import by_band, combine_bands, parse_nodata
 from hsifeat.scenes.readers.raster import FileVariable, Raster
 from hsifeat.scenes.readers.spectrum import parse_numbers
-from hsifeat.scenes.readers.variable_attributes import nodata_values, range_notes, read_scale, read_spectrum
+from hsifeat.scenes.readers.variable_attributes import (
+    nodata_values,
+    of_present_bands,
+    range_notes,
+    read_scale,
+    read_spectrum,
+)
 
 ROUNDING_NM = 0.5
 """Largest difference, in nm, between a wavelength and the coordinate of its band, such as 450 nm for 450.43 nm."""
 
 # Attributes of packed values, and the numbers that change no value.
 _PACKING = {"scale_factor": 1.0, "scale": 1.0, "scales": 1.0, "add_offset": 0.0, "offset": 0.0, "offsets": 0.0}
-# Attributes of rioxarray with one value per band of the file.
-_OF_FILE_BANDS = {"scales", "offsets", "nodatavals"}
 _OPPOSITE_SIGN = {"true": "i", "false": "u"}
 
 
@@ -194,28 +198,11 @@ def _as_variable(array: Any) -> FileVariable | None:
     encoding = encoding if isinstance(encoding, Mapping) else {}
     fills = {} if set(_PACKING) & set(encoding) else {key: encoding.get(key) for key in ("_FillValue", "missing_value")}
     fills = {key: value for key, value in fills.items() if value is not None}
-    own = _of_present_bands(array, {str(key): value for key, value in attrs.items()})
+    own = {str(key): value for key, value in attrs.items()}
+    coordinate = array.coords.get("band")
+    if coordinate is not None and coordinate.dims == dims[2:]:
+        own = of_present_bands(own, coordinate)
     return FileVariable(tuple(map(str, dims)), array, {**fills, **own})
-
-
-def _of_present_bands(array: Any, attrs: dict[str, Any]) -> dict[str, Any]:
-    """Return attributes with one value per band of an array. Those of rioxarray have one per band of the file.
-
-    rioxarray counts the bands of the file from 1 in the coordinate ``band``, so that the coordinate of a selection or another
-    order of bands names the values.
-    """
-    coordinate = getattr(array, "coords", {}).get("band")
-    if coordinate is None or coordinate.dims != array.dims[2:]:
-        return attrs
-    bands = np.asarray(coordinate)
-    if bands.dtype.kind not in "iu" or bands.min(initial=1) < 1:
-        return attrs
-    return {
-        key: [np.ravel(value)[band - 1] for band in bands.tolist()]
-        if key.lower() in _OF_FILE_BANDS and bands.max(initial=0) <= np.size(value) > 1
-        else value
-        for key, value in attrs.items()
-    }
 
 
 def _without_stale_packing(variable: FileVariable, name: str) -> tuple[FileVariable, tuple[str, ...]]:

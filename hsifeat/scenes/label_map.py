@@ -35,6 +35,35 @@ def safe_label_name(text: str) -> str:
     return "zarr-json" if name == "zarr.json" else name or "labels"
 
 
+def check_class_texts(names: object, colours: object, what: str) -> None:
+    """Raise `SceneError` unless names and colours of classes are dicts of texts by class number, with colours as ``#rrggbb``.
+
+    Parameters
+    ----------
+    names, colours : object
+        The names and colours.
+    what : str
+        What has the classes, for messages.
+    """
+    for attribute, texts in (("class_names", names), ("class_colours", colours)):
+        if not isinstance(texts, dict):
+            raise SceneError(
+                f"{what}: {attribute} must be a dict by class number, such as {{1: …}}; found {type(texts).__name__}"
+            )
+        for key, text in texts.items():
+            check_type(key, int | np.integer, f"{what}: the key {key!r} of {attribute} must be a class number")
+            if not 1 <= key <= LARGEST_CLASS:
+                raise SceneError(
+                    f"{what}: class numbers are 1 to {LARGEST_CLASS}, and 0 is unlabelled; found the key {key} of {attribute}"
+                )
+            if attribute == "class_names":
+                check_type(text, str, f"{what}: the class name {text!r} must be a text")
+            elif not (isinstance(text, str) and re.fullmatch("#[0-9a-fA-F]{6}", text)):
+                raise SceneError(
+                    f"{what}: a colour of a class is text such as #1f77b4; found {text!r:.40} for class {key}"
+                )
+
+
 @dataclass(frozen=True)
 class ScenePart:
     """One scene in a label map of several scenes; see `Labels.parts`.
@@ -116,11 +145,6 @@ class Labels(ReadOnlyArrays):
                 f"labels {self.name!r} must be a 2-D array of integers from 0 up, where 0 is unlabelled; found "
                 f"{self.classes.dtype} of shape {self.classes.shape}"
             )
-        for number, colour in self.class_colours.items():
-            if not (isinstance(colour, str) and re.fullmatch("#[0-9a-fA-F]{6}", colour)):
-                raise SceneError(
-                    f"labels {self.name!r}: a colour of a class is text such as #1f77b4; found {colour!r:.40} for class {number}"
-                )
         if present and max(present) > LARGEST_CLASS:
             raise SceneError(
                 f"labels {self.name!r} hold the class number {max(present)}; allowed are numbers up to {LARGEST_CLASS}, which files "
@@ -139,17 +163,7 @@ class Labels(ReadOnlyArrays):
             raise SceneError(
                 f"{what} must be a NumPy array without a mask; found {type(self.classes).__name__}: give 0 for unlabelled pixels"
             )
-        for attribute in ("class_names", "class_colours"):
-            texts = getattr(self, attribute)
-            check_type(texts, dict, f"{what}: {attribute} must be a dict by class number, such as {{1: …}}")
-            for key in texts:
-                check_type(key, int | np.integer, f"{what}: the key {key!r} of {attribute} must be a class number")
-                if not 1 <= key <= LARGEST_CLASS:
-                    raise SceneError(
-                        f"{what}: class numbers are 1 to {LARGEST_CLASS}, and 0 is unlabelled; found the key {key} of {attribute}"
-                    )
-        for text in self.class_names.values():
-            check_type(text, str, f"{what}: the class name {text!r} must be a text")
+        check_class_texts(self.class_names, self.class_colours, what)
         check_type(self.georeference, Georeference | None, f"{what}: georeference must be a Georeference or None")
         object.__setattr__(self, "notes", as_texts(self.notes, f"{what}: notes"))
 

@@ -22,7 +22,7 @@ from hsifeat.scenes.band_matching import match_bands, matching_notes
 from hsifeat.scenes.band_ranges import check_bands, format_bands
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.label_map import Labels, check_class_texts
 from hsifeat.scenes.nodata import NoData, is_nodata, select_bands
 from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.scene_blocks import blocks
@@ -384,6 +384,9 @@ class Scene(ReadOnlyArrays, CubeShape):
     def check_labels(self, labels: Labels) -> None:
         """Raise `SceneError` if a label map and the scene differ in shape or in georeference."""
         check_type(labels, Labels, f"{self.name}: a label map must be Labels(name, array)")
+        check_class_texts(
+            labels.class_names, labels.class_colours, f"labels {labels.name!r}"
+        )  # the dicts may have changed
         if labels.classes.shape != (self.rows, self.cols):
             shape = " x ".join(map(str, labels.classes.shape))
             raise SceneError(

@@ -6,8 +6,10 @@ import shutil
 from dataclasses import replace
 from importlib.metadata import version
 
+import numpy as np
 import pytest
 
+from classifiers import export_labels, write_scene_map
 from classifiers.defaults import DISJOINT_SPLIT
 from classifiers.fit import fit_model
 from classifiers.heads.registry import make_head
@@ -15,6 +17,7 @@ from classifiers.layout import Layout
 from classifiers.model import Model, load_model
 from classifiers.table import PixelTable
 from classifiers.tune import Tuning
+from hsifeat import Scene, extract
 from hsifeat.errors import HeadError, SceneError
 from hsifeat.features.open_features import open_features
 from hsifeat.features.stack import open_stack
@@ -35,6 +38,37 @@ def with_layout(model, group):
     head = copy.copy(model.head)
     head.layout = Layout.from_json([group])
     return replace(model, head=head)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("class_colours", "red", "a colour of a class is text such as #1f77b4; found 'red' for class 1"),
+        ("class_colours", "#f00", "found '#f00' for class 1"),
+        ("class_colours", (1, 0, 0), "for class 1"),
+        ("class_names", None, "the class name None must be a text"),
+        ("class_names", 5, "the class name 5 must be a text"),
+    ],
+)
+def test_changed_names_and_colours_of_classes_are_checked(model, store_path, tmp_path, attribute, value, message):
+    """A model was saved that could not be loaded, and maps ended in an error of Python after the prediction."""
+    changed = replace(model, **{attribute: {**getattr(model, attribute), 1: value}})
+    labels = replace(open_features(store_path).labels())
+    getattr(labels, attribute)[1] = value
+    scene = Scene("s", np.ones((*labels.classes.shape, 3)), labels={labels.name: replace(labels, **{attribute: {}})})
+    scene.labels[labels.name] = labels
+    for use in (
+        lambda: changed.save(tmp_path / "model"),
+        *(
+            lambda name=name: write_scene_map(store_path, changed, tmp_path / name)
+            for name in ("m.tif", "m.png", "m.mat")
+        ),
+        *(lambda name=name: export_labels(labels, tmp_path / name) for name in ("l.tif", "l.csv", "l.geojson")),
+        lambda: extract(scene, backbone="context", out=tmp_path / "s.zarr"),
+    ):
+        with pytest.raises(SceneError, match=message):
+            use()
+    assert {path.name for path in tmp_path.iterdir()} <= {"cache"}
 
 
 def test_the_model_card_records_provenance_and_scores(features, tmp_path):

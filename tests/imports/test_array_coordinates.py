@@ -204,14 +204,21 @@ def test_numbers_of_pixels_must_not_contradict_those_of_the_scene(scene, encoder
         store = hsifeat.import_planes(located, {"e": array}, out=tmp_path / f"{name}.zarr")
         return values_of(store)["t0/e"], hsifeat.open_features(store).valid
 
-    for number, wrong in enumerate((features[::-1], features[:, ::-1], features.assign_coords(y=features.y + 3))):
+    changed = (features[::-1], features[:, ::-1], features.assign_coords(y=features.y + 3))
+    # Every second or fourth pixel lies on its pixel, not in the middle of a cell, as it was placed by its shape.
+    thinned = (features[::2, ::2], features[::4], features[:, ::4])
+    for number, wrong in enumerate((*changed, *thinned)):
         for located in (whole, whole.with_bands([0, 2])):
             with pytest.raises(
-                SceneError, match=r"e: its coordinates [yx] run from .* sort them.*or give array.values"
+                SceneError,
+                match=r"e: its coordinates [yx], the centres of its cells, run from .* sort them.*or give array.values",
             ):
                 imported(located, wrong, f"wrong-{number}")
     upwards = hsifeat.Scene("upwards", cube[::-1])
-    with pytest.raises(SceneError, match="e: its coordinates y run from 0 to 74, but those of upwards from 74 to 0"):
+    with pytest.raises(
+        SceneError,
+        match="e: its coordinates y, the centres of its cells, run from 0 to 74, but those of upwards from 74 to 0",
+    ):
         imported(upwards, features, "upwards")
     part = hsifeat.Scene("part", cube[10:50, 5:])
     right = {

@@ -119,15 +119,19 @@ def test_cells_without_a_place_on_the_scene_are_refused(kind, located, dataset, 
             imported(located, source(array, kind, folder), folder)
     numbered = hsifeat.Scene("numbered", dataset.spectra)
     with pytest.raises(
-        SceneError, match="its coordinates y_s4 run from 29.5 to 1.5, but those of numbered from 0 to 31"
+        SceneError,
+        match="its coordinates y_s4, the centres of its cells, run from 29.5 to 1.5, but those of numbered from 0 to 31",
     ):
         imported(numbered, source(dataset.t0_e[::-1], kind, tmp_path), tmp_path)
 
 
 def test_indices_of_an_array_must_be_those_of_the_scene(located, tmp_path):
     array = xr.DataArray(PIXELS, {"y": np.arange(ROWS), "x": np.arange(COLS)}, ("y", "x", "band"))
-    for wrong in (array[::-1], array[:, ::-1], array.assign_coords(y=array.y + 8)):
-        with pytest.raises(SceneError, match=r"e: its coordinates [yx] run from .*, but those of s from 0 to"):
+    for wrong in (array[::-1], array[:, ::-1], array.assign_coords(y=array.y + 8), array[::2, ::2], array[::4]):
+        with pytest.raises(
+            SceneError,
+            match=r"e: its coordinates [yx], the centres of its cells, run from .*, but those of s from 0 to",
+        ):
             imported(located, wrong, tmp_path)
     np.testing.assert_array_equal(imported(located, array, tmp_path), PIXELS)
 
@@ -141,6 +145,24 @@ def test_the_first_rows_of_a_store_are_not_those_of_another_part(tmp_path):
         with pytest.raises(SceneError, match="but those of part from 8 to 19"):
             imported(part, wrong, tmp_path / "part")
     np.testing.assert_allclose(imported(part, dataset.t0_e[8:20], tmp_path / "part"), PIXELS[8:20], rtol=1e-3)
+
+
+def test_a_list_of_pixels_is_no_grid(tmp_path):
+    """Its pixels and cells were taken as rows and columns, with a note on a part of a larger array."""
+    place = hsifeat.scenes.Georeference("EPSG:32632", (10, 0, 0, 0, -10, 0))
+    scene = hsifeat.Scene("s", CUBE, georeference=place)
+    pixels = np.argwhere(np.random.default_rng(4).random(CUBE.shape[:2]) < 0.1)
+    options = {
+        "backbone": "untrained:natural32",
+        "timesteps": [0],
+        "layers": ["mid_block"],
+        "tile": 16,
+        "noise": "none",
+    }
+    store = hsifeat.extract(scene, **options, projection="bands:0,1,2", pixels=pixels, out=tmp_path / "listed.zarr")
+    plane = hsifeat.open_features(store).to_xarray().t0_mid_block
+    with pytest.raises(SceneError, match="p: its first axis is a list of pixels, with a row and a column for each"):
+        hsifeat.import_planes(scene, {"p": plane}, out=tmp_path / "p.zarr")
 
 
 @pytest.mark.parametrize(

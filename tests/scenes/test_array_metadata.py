@@ -9,8 +9,9 @@ import pytest
 import xarray as xr
 
 import hsifeat
-from hsifeat import Scene, Window, import_planes, open_features
+from hsifeat import Scene, Window, import_planes, open_features, open_scene
 from hsifeat.errors import HsifeatError, SceneError
+from hsifeat.scenes.band_ranges import format_bands
 
 RNG = np.random.default_rng(0)
 SHAPE = (32, 32, 4)
@@ -281,3 +282,22 @@ def test_values_of_file_bands_follow_the_bands_of_a_selection(selection, tmp_pat
     valid = features.valid
     np.testing.assert_allclose(features.read(Window(0, 0, 6, 7))[valid], expected[valid], rtol=1e-6)
     assert np.argwhere(~valid).tolist() == [[2, 3]]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("selection", [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0], [2, 1]])
+def test_flags_of_bad_bands_follow_the_bands_of_a_selection(selection, first, tmp_path):
+    """The attribute keeps the flags of all bands of the file, and the coordinate says which band is where."""
+    values = np.random.default_rng(0).random((6, 7, 4)).astype(np.float32)
+    flags = np.array([0, 1, 0, 1])
+    coordinate = {"band": np.arange(4) + first}
+    array = xr.DataArray(values, coordinate, ("y", "x", "band"), "cube", {"bbl": flags}).isel(band=selection)
+    array.to_netcdf(tmp_path / "x.nc")
+    named = set(selection) & ({0} if first == 0 else {3})  # otherwise the coordinate may count from 0 or from 1
+    good = flags[selection] == 1 if named else np.ones(len(selection), bool)
+    scene = open_scene(tmp_path / "x.nc")
+    np.testing.assert_array_equal(np.asarray(scene.cube), values[..., selection][..., good])
+    assert named or "bbl" in str(scene.notes) or "bad" in str(scene.notes)
+    told = [note for note in Scene("s", array).notes if "marks bands as bad" in note]
+    bad = np.flatnonzero(flags[selection] == 0) if named else []
+    assert len(told) == bool(len(bad)) and (not len(bad) or f"(bands {format_bands(bad)}, counted" in told[0])

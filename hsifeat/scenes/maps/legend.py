@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.scenes.colours import default_colours
+from hsifeat.scenes.label_map import check_class_texts
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,17 @@ class Legend:
             Names and colours by class number. A class without a name gets a name such as ``class 7``, and a class without a
             colour gets a default colour.
 
+        Raises
+        ------
+        SceneError
+            If a name is no text, or a colour has another form than ``#rrggbb``.
+
         Examples
         --------
         >>> Legend.from_mappings([7, 2], {2: "corn"}, {2: "#ff0000"}).names
         ('corn', 'class 7')
         """
+        check_class_texts(dict(names), dict(colours), "the legend of the map")
         selected = sorted({int(number) for number in numbers} - {0})
         known = {**default_colours(selected), **colours}
         return cls(

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,8 @@ _COLOUR = re.compile("#[0-9a-f]{6}", re.IGNORECASE)
 _SCALES, _OFFSETS = ("scale_factor", "scale", "scales"), ("add_offset", "offset", "offsets")
 _DESCRIPTIONS = {"description", "long_name", "standard_name", "name"}
 _RANGES = ("valid_range", "valid_min", "valid_max")
+# Attributes of rioxarray with one value per band of the file.
+_OF_FILE_BANDS = {"scales", "offsets", "nodatavals"}
 _NODATA = {"_fillvalue", "missing_value", "data_ignore_value", "nodata", "no_data"}
 
 
@@ -57,6 +60,8 @@ def read_attributes(
         Array of the variable as stored, with its metadata.
     """
     variable = variables[variable_name]
+    if len(dims) == 3 and dims[2] in variables:
+        variable = replace(variable, attrs=of_present_bands(variable.attrs, variables[dims[2]].array))
     georeference, georeference_notes = read_cf_georeference(variable_name, dims, variables, name)
     packing, scale, scale_notes = read_scale(variable, variable_name, name)
     raster = Raster(
@@ -127,7 +132,10 @@ def read_spectrum(
         name,
         width_unit=spectral_unit(fwhm),
     )
-    bad_bands, flag_notes = spectrum.find_bad_bands(_values(good or good_band_attribute(variable)), bands, name)
+    flags = _values(good or good_band_attribute(variable))
+    if good is None and flags is not None and coordinate is not None:
+        flags = _in_order_of_bands(flags, coordinate.values())
+    bad_bands, flag_notes = spectrum.find_bad_bands(flags, bands, name)
     unused = [key for key in along_bands if key.rpartition("/")[2].lower() in BAD_BAND_NAMES]
     return replace(
         raster,
@@ -185,6 +193,42 @@ def good_band_attribute(variable: FileVariable) -> FileVariable | None:
         return None
     text = " ".join(_as_text(item) for item in np.ravel(np.asarray(value, object)))
     return FileVariable((), spectrum.parse_numbers(re.findall(r"[^\s,{}\[\]]+", text)), {})
+
+
+def of_present_bands(attrs: dict[str, Any], coordinate: Any) -> dict[str, Any]:
+    """Return the attributes of an array, with those of rioxarray that have one value per band of the file for the bands of the array.
+
+    Parameters
+    ----------
+    attrs : dict
+        Attributes of the array.
+    coordinate : array-like of shape (bands,)
+        Coordinate ``band``, in which rioxarray counts the bands of the file from 1. It names the values if bands were selected
+        or reordered.
+    """
+    bands = np.asarray(coordinate)
+    if bands.dtype.kind not in "iu" or bands.ndim != 1 or bands.min(initial=1) < 1:
+        return attrs
+    return {
+        key: [np.ravel(value)[band - 1] for band in bands.tolist()]
+        if key.lower() in _OF_FILE_BANDS and bands.max(initial=0) <= np.size(value) > 1
+        else value
+        for key, value in attrs.items()
+    }
+
+
+def _in_order_of_bands(flags: list[float], numbers: list[float]) -> list[float]:
+    """Return the flags of the bands of a file in the order of the bands of an array.
+
+    The attribute of an array that was reordered in xarray still has the order of the file. `numbers` is the coordinate of the
+    bands. If it counts the bands of the file, from 0 or up to the last one from 1, it says which band each one is.
+    """
+    first = 0 if 0 in numbers else 1
+    indices = [number - first for number in numbers]
+    counted = all(index.is_integer() and 0 <= index < len(flags) for index in indices)
+    if not counted or (first == 1 and max(numbers) != len(flags)):
+        return flags
+    return [flags[int(index)] for index in indices]
 
 
 def nodata_values(variable: FileVariable) -> tuple[float, ...]:
