@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.georeference import Georeference, is_wkt
-from hsifeat.scenes.readers.cf_georeference import count_pixels, pixel_axes, pixel_georeference, read_cf_georeference
+from hsifeat.scenes.readers.cf_georeference import (
+    axis_coordinates,
+    count_pixels,
+    pixel_axes,
+    pixel_georeference,
+    read_cf_georeference,
+)
 from hsifeat.scenes.readers.coordinate_units import parse_unit
 from hsifeat.scenes.readers.raster import FileVariable
 from hsifeat.scenes.readers.scopes import find_reference
@@ -159,10 +165,10 @@ def check_coordinates(array: Any, grid: Georeference | None, name: str, kind: st
     found, _ = coordinate_georeference(array, grid, f"{name}: {kind}")
     rows, cols = map(int, array.shape[:2])
     if found is not None and not grid.same_grid(found, rows, cols):
-        y = array.dims[0]
+        y = axis_coordinates([str(dim) for dim in array.dims], coordinate_variables(array))[0]
         raise SceneError(
             f"{name}: the {kind} has coordinates of another grid than the georeference: {found.crs_name}, {found.transform} instead of "
-            f"{grid.crs_name}, {grid.transform}: sort them, as in array.sortby({str(y)!r}, ascending=False), correct the coordinates or the georeference, or give "
+            f"{grid.crs_name}, {grid.transform}: sort them, as in array.sortby({y!r}, ascending=False), correct the coordinates or the georeference, or give "
             "array.values if the georeference is right"
         )
 
@@ -204,6 +210,8 @@ def _read_position(array: Any, name: str) -> _Position:
     key = find_reference(str(attrs.get("grid_mapping", "spatial_ref")), ARRAY_KEY, variables)
     transform = None if key is None else variables[key].attrs.get("GeoTransform")
     variables = _with_counting_coordinates(variables, spatial, transform)
+    keys = axis_coordinates(spatial, variables)
+    variables |= {dim: variables[label] for dim, label in zip(spatial, keys, strict=True) if label is not None}
     has_coordinates = set(spatial) <= set(variables)
     if key is not None and has_coordinates and min(array.shape[:2]) > 1 and not _is_rotated(transform):
         # A slice keeps the GeoTransform of the whole array.
@@ -211,13 +219,17 @@ def _read_position(array: Any, name: str) -> _Position:
         variables[key] = replace(variables[key], attrs=stated)
     elif not has_coordinates and transform is None:
         two = [label for label, one in variables.items() if label.lower() in _PLACES and set(one.dims) == {y, x}]
-        return _Position(problem=f"the coordinates {' and '.join(two)} of the array have two dimensions" if two else "")
+        problem = f"the coordinates {' and '.join(two)} of the array have two dimensions" if two else ""
+        known = [dim for dim in spatial if dim in variables and variables[dim].array.dtype.kind in "iuf"]
+        return _Position(problem=f"the array has coordinates of {known[0]} only" if known and not two else problem)
     georeference, notes = read_cf_georeference(ARRAY_KEY, [str(dim) for dim in dims], variables, name)
     if georeference is None:
         what = f"the coordinates {y} and {x} of the array are not two or more evenly spaced numbers each"
         problem = (
             what if has_coordinates else f"the array has no coordinates, and the GeoTransform of {key} can't be read"
         )
+        # The message for files says the same.
+        notes = tuple(note for note in notes if not note.endswith("; its georeference is ignored"))
         return _Position(None, notes, problem, has_coordinates)
     if not has_coordinates:
         part = "which is wrong if the array is a part of a larger one"

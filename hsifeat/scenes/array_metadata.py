@@ -18,7 +18,7 @@ from hsifeat.scenes.nodata import by_band, combine_bands, parse_nodata
 from hsifeat.scenes.readers.raster import FileVariable, Raster
 from hsifeat.scenes.readers.spectrum import parse_numbers
 from hsifeat.scenes.readers.variable_attributes import (
-    nodata_values,
+    nodata_of_bands,
     of_present_bands,
     range_notes,
     read_scale,
@@ -113,11 +113,7 @@ def add_array_nodata(given: Raster, name: str) -> Raster:
             "file by its name, or with xarray and mask_and_scale=True"
         )
     bands = int(given.array.shape[2])
-    everywhere = (*nodata_values(variable), *np.ravel(variable.attrs.get("fill_value", [])))
-    of_bands = [[value] for value in np.ravel(variable.attrs.get("nodatavals", []))]
-    if len(of_bands) != bands:  # such as one value for all bands, or those of an array from which bands were taken
-        of_bands = [[value for values in of_bands for value in values]] * bands
-    declared = [parse_nodata((*everywhere, *values)) for values in of_bands]
+    declared = nodata_of_bands(variable, variable.dims[2], np.ravel(variable.attrs.get("fill_value", [])))
     nodata = given.nodata
     if any(declared):
         own = by_band(given.nodata, bands)

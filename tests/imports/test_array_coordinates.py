@@ -236,6 +236,51 @@ def test_numbers_of_pixels_must_not_contradict_those_of_the_scene(scene, encoder
             np.testing.assert_array_equal(found[valid], expected[valid])
 
 
+@pytest.mark.parametrize("kind", ["array", "file"])
+@pytest.mark.parametrize(
+    ("names", "attributes"),
+    [
+        (("lat", "lon"), ({"units": "degrees_north"}, {"units": "degrees_east"})),
+        (("a", "b"), ({"standard_name": "latitude"}, {"standard_name": "longitude"})),
+        (("a", "b"), ({"axis": "Y", "units": "degrees_north"}, {"axis": "X", "units": "degrees_east"})),
+    ],
+    ids=["names", "standard names", "axes"],
+)
+def test_coordinates_need_not_have_the_names_of_their_dimensions(names, attributes, kind, tmp_path):
+    """CF data often have `lat(y)` and `lon(x)`. Rows from south to north landed upside down, and parts were stretched, without a note."""
+    north, east = 47 - 0.001 * np.arange(12), 8 + 0.001 * np.arange(15)
+    coordinates = {names[0]: ("row", north, attributes[0]), names[1]: ("col", east, attributes[1])}
+    values = np.stack(np.mgrid[1:13, 1:16], axis=-1).astype(np.float32)
+    whole = xr.DataArray(values, coordinates, ("row", "col", "band"))
+    scene = hsifeat.Scene("s", whole.assign_attrs(crs="EPSG:4326"))
+    np.testing.assert_allclose(scene.georeference.transform, (0.001, 0, 7.9995, 0, -0.001, 47.0005), atol=1e-9)
+    for number, part in enumerate((whole[::-1], whole[3:9, 2:8], whole[8:2:-1])):
+        source = part
+        if kind == "file":
+            source = f"{tmp_path / f'{number}.nc'}:e"
+            part.to_dataset(name="e").to_netcdf(tmp_path / f"{number}.nc")
+        features = hsifeat.open_features(hsifeat.import_planes(scene, {"e": source}, out=tmp_path / f"{number}.zarr"))
+        rows, cols = np.nonzero(features.valid)
+        assert len(rows) == part.shape[0] * part.shape[1]
+        np.testing.assert_array_equal(features.sample(rows, cols), np.stack([rows, cols], axis=1) + 1)
+
+
+@pytest.mark.parametrize("kept", ["y", "x"])
+def test_coordinates_of_one_axis_are_no_position(kept, placed_scene, encoder, tmp_path):
+    """They were ignored, so that reversed rows landed upside down, without a note."""
+    array = xr.DataArray(encoder, {kept: np.arange(encoder.shape["yx".index(kept)])[::-1] * 10.0}, ("y", "x", "band"))
+    with pytest.raises(SceneError, match=f"e: the array has coordinates of {kept} only, so its place is unknown"):
+        hsifeat.import_planes(placed_scene, {"e": array}, out=tmp_path / "e.zarr")
+    assert (
+        f"s: the array has coordinates of {kept} only, so the array has no georeference"
+        in hsifeat.Scene("s", array).notes
+    )
+    array.to_dataset(name="e").to_netcdf(tmp_path / "e.nc")
+    assert f"has coordinates of {kept} only; its georeference is ignored" in str(
+        hsifeat.open_scene(tmp_path / "e.nc").notes
+    )
+
+
 def write_raster(path, values, place):
     with rasterio.open(
         path, "w", driver="GTiff", height=75, width=53, count=6, dtype="float32", crs="EPSG:32632", transform=place

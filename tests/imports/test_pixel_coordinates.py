@@ -147,6 +147,29 @@ def test_the_first_rows_of_a_store_are_not_those_of_another_part(tmp_path):
     np.testing.assert_allclose(imported(part, dataset.t0_e[8:20], tmp_path / "part"), PIXELS[8:20], rtol=1e-3)
 
 
+def test_labels_must_not_contradict_the_pixel_numbers_of_a_scene(dataset, tmp_path):
+    """All labels were taken by their shape, upside down, without a note."""
+    numbered = hsifeat.Scene(
+        "numbered", dataset.spectra.drop_attrs().assign_coords(y=np.arange(ROWS), x=np.arange(COLS))
+    )
+    labels = dataset.labels_gt
+    for number, (part, message) in enumerate(
+        (
+            (labels[::-1], "gt.nc: its coordinates y, .* run from 31 to 0"),
+            (labels[4:], "run from 4 to 31"),
+            (labels, ""),
+        )
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        part.drop_encoding().to_dataset(name="gt").to_netcdf(folder / "gt.nc")
+        if message:
+            with pytest.raises(SceneError, match=message):
+                hsifeat.open_labels(folder / "gt.nc", numbered)
+        else:
+            np.testing.assert_array_equal(hsifeat.open_labels(folder / "gt.nc", numbered).classes, CLASSES)
+
+
 def test_a_list_of_pixels_is_no_grid(tmp_path):
     """Its pixels and cells were taken as rows and columns, with a note on a part of a larger array."""
     place = hsifeat.scenes.Georeference("EPSG:32632", (10, 0, 0, 0, -10, 0))

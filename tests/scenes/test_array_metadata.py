@@ -268,14 +268,21 @@ def test_spectra_of_a_store_in_another_order(tmp_path):
     np.testing.assert_array_equal(Scene("w", turned).wavelengths_nm, NM[::-1])
 
 
+@pytest.mark.parametrize("kind", ["array", "e.nc", "e.zarr"])
 @pytest.mark.parametrize("selection", [[0, 1, 2], [2, 1, 0], [1, 2, 0], [1, 2]])
-def test_values_of_file_bands_follow_the_bands_of_a_selection(selection, tmp_path):
+def test_values_of_file_bands_follow_the_bands_of_a_selection(selection, kind, tmp_path):
     """rioxarray keeps one scale, offset and no-data value for each band of the file, also after bands were selected or reordered."""
     values = np.random.default_rng(0).integers(100, 1000, (6, 7, 3)).astype(np.int16)
     values[2, 3] = -1, -2, -3
     attrs = {"scales": (0.1, 0.2, 0.5), "offsets": (0.0, 1.0, 2.0), "nodatavals": (-1.0, -2.0, -3.0)}
     opened = xr.DataArray(values, dims=("y", "x", "band"), coords={"band": [1, 2, 3]}, attrs=attrs).isel(band=selection)
-    assert np.argwhere(~Scene("s", opened).valid).tolist() == [[2, 3]]
+    if kind == "array":
+        scene = Scene("s", opened)
+    else:
+        file = opened.drop_encoding().to_dataset(name="e")
+        file.to_netcdf(tmp_path / kind) if kind == "e.nc" else file.to_zarr(tmp_path / kind, consolidated=False)
+        opened, scene = f"{tmp_path / kind}:e", open_scene(tmp_path / kind)
+    assert np.argwhere(~scene.valid).tolist() == [[2, 3]]
     store = import_planes(Scene("s", np.ones((6, 7, 4))), {"e": opened}, out=tmp_path / "s.zarr", dtype="float32")
     expected = (values * np.float32([0.1, 0.2, 0.5]) + np.float32([0, 1, 2]))[..., selection]
     features = open_features(store)

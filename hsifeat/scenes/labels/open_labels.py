@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes.array_coordinates import array_pixel_axes, has_numbers
+from hsifeat.scenes.array_coordinates import array_pixel_axes, check_pixel_numbers, has_numbers
 from hsifeat.scenes.label_map import Labels, safe_label_name
 from hsifeat.scenes.labels.classes import drop_zero, note_lost_classes, read_classes
 from hsifeat.scenes.labels.csv_pixels import read_pixel_csv
@@ -105,6 +106,9 @@ def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> L
         grid = _pixel_grid(scene) if raster.pixel_axes else None
         if grid is not None:
             georeference = pixel_georeference(raster.pixel_axes, path.name)
+        elif raster.pixel_axes:
+            cube: Any = getattr(scene, "cube", None)  # has coordinates, see `_pixel_grid`
+            check_pixel_numbers(raster.pixel_axes, cube, path.name, scene.name)
         aligned, grid_notes = align_to_grid(classes, georeference, grid or scene, path.name)
         notes += grid_notes
         if aligned is not classes:

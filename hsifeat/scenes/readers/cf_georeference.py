@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,12 @@ Transform = tuple[float, float, float, float, float, float]
 _MAX_ROUNDING = 0.25
 # Largest difference between coordinates and the attribute `GeoTransform`, as a fraction of a cell.
 _MAX_SHIFT = 0.1
+# Coordinates of an axis that are not named like its dimension have one of these standard names or names (CF, section 5).
+_STANDARD_NAMES = {
+    "y": {"latitude", "grid_latitude", "projection_y_coordinate"},
+    "x": {"longitude", "grid_longitude", "projection_x_coordinate"},
+}
+_AXIS_NAMES = {"y": {"y", "yc", "lat", "latitude", "northing"}, "x": {"x", "xc", "lon", "longitude", "easting"}}
 _DISAGREE = (
     "its coordinates and its GeoTransform disagree, as in GDAL's files with a rotated grid; the coordinates are used, which may be "
     "wrong"
@@ -64,7 +71,7 @@ def read_cf_georeference(
     reference = str(variable.attrs.get("grid_mapping", "")).split(":")[0].strip()
     mapping_name = find_reference(reference or "spatial_ref", variable_name, variables)
     mapping = None if mapping_name is None else variables[mapping_name]
-    y, x = variables.get(dims[0]), variables.get(dims[1])
+    y, x = (None if key is None else variables[key] for key in axis_coordinates(dims, variables))
     units = ["" if axis is None else axis.unit.strip() for axis in (x, y)]
     crs, has_wkt, notes = _read_crs(variable, mapping, units, name)
     if reference and mapping is None:
@@ -89,10 +96,10 @@ def read_cf_georeference(
         transform = _grid_of_coordinates(gdal_transform, y, x, scales)
     if transform is None:
         in_degrees = units[0].lower().startswith("deg")
-        if crs is None and gdal_transform is None and not (problem and in_degrees):
+        if crs is None and gdal_transform is None and (not problem or in_pixels or None in scales):
             return None, notes
         reason = problem or "has no coordinates of rows and columns"
-        what = "a CRS" if crs is not None else "coordinates in degrees" if in_degrees else "a GeoTransform"
+        what = "a CRS" if crs is not None else "coordinates in degrees" if in_degrees else "coordinates"
         return None, (*notes, f"{name}: has {what}, but {reason}; its georeference is ignored")
     return Georeference(None if crs is None else crs.to_wkt(), transform), notes
 
@@ -157,6 +164,37 @@ def _gdal_transform(mapping: FileVariable | None) -> Transform | None:
         return None
     c, a, b, f, d, e = map(float, parts)
     return (a, b, c, d, e, f) if a * e != b * d else None
+
+
+def axis_coordinates(dims: Sequence[str], variables: Mapping[str, FileVariable]) -> tuple[str | None, str | None]:
+    """Return the paths of the coordinates of rows and of columns; None for an axis without coordinates.
+
+    The coordinates of an axis have the name of its dimension. Otherwise, they are a vector of numbers along this dimension with
+    a name, ``standard_name`` or attribute ``axis`` of y or x, such as ``lat(y)`` (CF, section 5).
+
+    Parameters
+    ----------
+    dims : sequence of str
+        Paths of the dimensions, starting with rows and columns.
+    variables : mapping of str to FileVariable
+        All variables, by path.
+    """
+    y, x = (
+        dim if dim in variables else next(filter(partial(_is_axis, dim, axis, variables), sorted(variables)), None)
+        for dim, axis in zip(dims[:2], ("y", "x"), strict=True)
+    )
+    return y, x
+
+
+def _is_axis(dim: str, axis: str, variables: Mapping[str, FileVariable], key: str) -> bool:
+    variable = variables[key]
+    if variable.dims != (dim,) or variable.array.dtype.kind not in "iuf":
+        return False
+    return (
+        key.rpartition("/")[2].lower() in _AXIS_NAMES[axis]
+        or variable.attrs.get("standard_name") in _STANDARD_NAMES[axis]
+        or str(variable.attrs.get("axis", "")).lower() == axis
+    )
 
 
 def count_pixels(axis: FileVariable | None) -> bool:
@@ -313,7 +351,8 @@ def _coordinate_transform(
     is empty if the file has no coordinates.
     """
     if y is None or x is None:
-        return None, ""
+        known = y or x
+        return None, "" if known is None else f"has coordinates of {known.dims[0]} only"
     turn = None
     if crs is None:
         turn = 360.0 if x.unit.lower().startswith("deg") else None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from hsifeat.scenes.nodata import parse_nodata
+from hsifeat.scenes.nodata import combine_bands, parse_nodata
 from hsifeat.scenes.readers import spectrum
 from hsifeat.scenes.readers.cf_georeference import pixel_axes, read_cf_georeference
 from hsifeat.scenes.readers.raster import FileVariable, Packing, Raster
@@ -66,7 +66,7 @@ def read_attributes(
     packing, scale, scale_notes = read_scale(variable, variable_name, name)
     raster = Raster(
         variable.array,
-        nodata=nodata_values(variable),
+        nodata=nodata_values(variable) if len(dims) == 2 else combine_bands(nodata_of_bands(variable, dims[2])),
         scale=scale,
         scale_notes=scale_notes,
         packing=packing,
@@ -234,6 +234,26 @@ def _in_order_of_bands(flags: list[float], numbers: list[float]) -> list[float]:
 def nodata_values(variable: FileVariable) -> tuple[float, ...]:
     """Return the no-data values that the attributes of a variable declare."""
     return parse_nodata([v for key, value in variable.attrs.items() if key.lower() in _NODATA for v in np.ravel(value)])
+
+
+def nodata_of_bands(variable: FileVariable, band_dim: str, further: Iterable[Any] = ()) -> list[tuple[float, ...]]:
+    """Return the no-data values of each band: those of the whole variable, and rioxarray's attribute ``nodatavals``.
+
+    Parameters
+    ----------
+    variable : FileVariable
+        The variable.
+    band_dim : str
+        Path of the dimension of the bands.
+    further : iterable of float
+        Further no-data values of all bands.
+    """
+    bands = variable.array.shape[variable.dims.index(band_dim)]
+    everywhere = (*nodata_values(variable), *further)
+    of_bands = [[value] for value in np.ravel(variable.attrs.get("nodatavals", []))]
+    if len(of_bands) != bands:  # such as one value for all bands, or those of an array from which bands were taken
+        of_bands = [[value for values in of_bands for value in values]] * bands
+    return [parse_nodata((*everywhere, *values)) for values in of_bands]
 
 
 def read_scale(
