@@ -206,8 +206,9 @@ def score_predictions(truth: NDArray[np.integer], predicted: NDArray[np.integer]
         raise HeadError(
             "true and predicted classes have masked values, which would be scored like all others: leave out these pixels in both arrays"
         )
-    if any(np.asarray(one).dtype.kind == "f" and np.isnan(one).any() for one in (truth, predicted)):
-        raise HeadError("true and predicted classes have NaN: leave out these pixels in both arrays")
+    arrays = [np.asarray(one) for one in (truth, predicted)]
+    if any(one.dtype.kind in "fO" and np.any(one != one) for one in arrays):  # noqa: PLR0124  # NaN differs from itself
+        raise HeadError("the true or the predicted classes contain NaN: leave these pixels out of both arrays")
     # Texts can't be compared with 0. An array of objects may have numbers.
     has_numbers = np.asarray(truth).dtype.kind in "iufO"
     if has_numbers and (unlabelled := np.count_nonzero(np.equal(truth, 0))):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import EntryPoint
 
-from hsifeat.registration import registered_entries
+from hsifeat.registration import distribution_of, registered_entries
 
 GROUP = "hsifeat.smoothing"
 
@@ -15,6 +15,18 @@ NO_SMOOTHING = "none"
 def registered_rules() -> dict[str, EntryPoint]:
     """Return the entry points of all registered smoothing rules, by name and in the order of the names."""
     return registered_entries(GROUP)
+
+
+def rule_distribution(text: str) -> dict[str, str]:
+    """Return the name and version of the package that provides the rule of a text such as ``guided:4``, as ``{name: version}``.
+
+    For a built-in rule, and for an empty text, the dict is empty.
+
+    >>> rule_distribution("guided:4"), rule_distribution("")
+    ({}, {})
+    """
+    entry = registered_rules().get(text.partition(":")[0])
+    return {} if entry is None else distribution_of(entry)
 
 
 def smoothing_names() -> list[str]:

@@ -21,13 +21,13 @@ from classifiers.multi_scene import (
 )
 from classifiers.scene_sample import SceneSample
 from classifiers.splits import SplitCV, parse_split
-from classifiers.table_matching import check_distinct_scenes, check_same_columns
+from classifiers.table_matching import check_distinct_scenes, check_same_columns, check_selection
 from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes
 from hsifeat.features.selection import plane_names
 from hsifeat.features.stack import StoreLike
-from hsifeat.formatting import format_count, format_value, list_some
+from hsifeat.formatting import format_count, list_some
 from hsifeat.objects_with_arrays import ReadOnlyArrays
 from hsifeat.runtime.events import Listener, check_listener, silent
 from hsifeat.scenes import Labels
@@ -327,11 +327,7 @@ class PixelTable(ReadOnlyArrays):
 
     def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.integer] | slice) -> PixelTable:
         """Return a table with some rows only. `rows` is a mask, an array of indices or a slice."""
-        is_selection = isinstance(rows, slice) or (np.ndim(rows) == 1 and not np.ma.is_masked(rows))
-        if isinstance(rows, tuple) or not is_selection:
-            raise HsifeatError(
-                f"rows of a table are a mask, an array of indices or a slice; found {format_value(rows)}"
-            )
+        check_selection(rows)
         try:
             return replace(self, **{name: getattr(self, name)[rows] for name in ("X", "y", "rows", "cols", "scene")})
         except IndexError as error:

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from classifiers.layout import Layout, first_difference
 from classifiers.multi_scene import common_class_numbers
-from hsifeat.errors import StoreError
+from hsifeat.errors import HsifeatError, StoreError
 from hsifeat.features.distinct_scenes import same_spectra
+from hsifeat.formatting import format_value
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Labels
 from hsifeat.scenes.band_matching import match_bands, matching_notes
+from hsifeat.types import has_labelled_axes
 
 
 class Table(Protocol):
@@ -50,6 +52,21 @@ class Table(Protocol):
     def pixels(self) -> NDArray[np.intp]:
         """Flat index of the pixel of each row in the label map, as an (n,) intp array."""
         ...
+
+
+def check_selection(rows: Any) -> None:
+    """Raise `HsifeatError` unless `rows` can select rows of a table: a mask, an array of indices or a slice.
+
+    A mask of pandas must count the rows from 0 in its index. In another order, pandas would align it by the index.
+    """
+    if isinstance(rows, tuple) or np.ma.is_masked(rows) or not (isinstance(rows, slice) or np.ndim(rows) == 1):
+        raise HsifeatError(f"rows of a table are a mask, an array of indices or a slice; found {format_value(rows)}")
+    index = getattr(rows, "index", None) if has_labelled_axes(rows) else None
+    if index is not None and np.asarray(rows).dtype == bool and not np.array_equal(index, np.arange(len(index))):
+        raise HsifeatError(
+            "the index of a mask of rows must be 0, 1, 2 and so on: sort the mask with mask.sort_index(), or give mask.to_numpy() if it is "
+            "in the order of the table"
+        )
 
 
 def check_same_columns(first: Table, other: Table, listen: Listener) -> None:

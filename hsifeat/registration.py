@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from hsifeat.errors import HsifeatError, error_summary
 
 T = TypeVar("T")
+OWN_DISTRIBUTION = "hsifeat"
 
 
 class ConflictingEntryPoint(EntryPoint):
@@ -48,6 +50,18 @@ def registered_entries(group: str) -> dict[str, EntryPoint]:
 def package_of(entry: EntryPoint) -> str:
     """Return a text such as ``package hsifeat``, which names the package that registers an entry point."""
     return f"package {entry.dist.name if entry.dist else entry.module}"
+
+
+def distribution_of(entry: EntryPoint) -> dict[str, str]:
+    """Return the name and version of the package that registers an entry point, as ``{name: version}``; empty for hsifeat itself."""
+    return {} if entry.dist is None else _name_and_version(entry.dist)
+
+
+@cache
+def _name_and_version(distribution: Distribution) -> dict[str, str]:
+    # Reading takes milliseconds, and a benchmark needs it for each run.
+    name = distribution.name
+    return {} if name == OWN_DISTRIBUTION else {name: distribution.version}
 
 
 def load_subclass(entry: EntryPoint, base: type[T], noun: str, error_class: type[HsifeatError]) -> type[T]:

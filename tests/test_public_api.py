@@ -154,11 +154,11 @@ def test_notebooks_show_objects_in_one_line(store_path, tmp_path):
         ]
         shown += [repr(projection), repr(database), repr(hsifeat.fit_model(store_path, "lda"))]
     assert shown == [
-        "<Scene strip: 2 x 3 pixels, 4 bands, 400 to 900 nm, label maps crops>",
-        "<Labels crops: 2 x 3 pixels, 3 labelled, 2 classes>",
+        "<Scene strip: 2 x 3 pixels, 4 bands, 400 to 900 nm, labels crops>",
+        "<Labels crops: 2 x 3, 3 labelled pixels, 2 classes>",
         f"<Store {tmp_path}/strip.zarr>",
         f"<Features strip: 2 x 3 pixels, 4 bands, {len(features.planes)} planes>",
-        "<Scene strip: 2 x 3 pixels, 4 bands, 400 to 900 nm, label maps crops>",
+        "<Scene strip: 2 x 3 pixels, 4 bands, 400 to 900 nm, labels crops>",
         "<PixelTable strip: 3 pixels, 8 columns>",
         "<Layout: 8 columns in 2 groups>",
         "<Projection bands:0,1: 4 bands to 2 channels>",

@@ -101,7 +101,9 @@ class BenchRunner:
         if results:
             self.listen(Note(f"{len(results)} of {len(tasks)} runs are recorded already"))
             if maps:  # one note for all runs, and none for each learning curve
-                note_reuse((task.entry.head for task in results), self.listen)
+                note_reuse(
+                    (task.entry.head for task in results), self.listen, "" if self.rule is None else self.rule.text
+                )
         self.listen(Started("bench", len(tasks), "runs", len(results)))
         for task, run in self.executor.run(do_run, [task for task in tasks if task not in results]):
             results[task] = run

@@ -246,7 +246,7 @@ def compare(
         outcome = run_bench(make_job(), folder, jobs, listen, executor)
         results = _results(make_job(), outcome, described, summaries, provenance)
     else:
-        _note_report(folder, config.heads, listen)
+        _note_report(folder, config, listen)
     runs = results.runs
     return Comparison(
         **dict(results),
@@ -256,9 +256,9 @@ def compare(
     )
 
 
-def _note_report(folder: Path, heads: Sequence[str], listen: Listener) -> None:
+def _note_report(folder: Path, config: BenchConfig, listen: Listener) -> None:
     listen(Note(f"the report in {folder} is of these options, stores and recorded runs: its results are read"))
-    note_reuse(heads, listen)
+    note_reuse(config.heads, listen, config.smooth or "")
 
 
 def _checked(curve: Any, **options: Any) -> BenchConfig:

@@ -40,6 +40,7 @@ from classifiers.heads.registry import head_class, head_distribution
 from classifiers.layout import Layout
 from classifiers.metrics import CLASS_METRICS, METRICS
 from classifiers.reduction import SAMPLE_PIXELS, Reduction
+from classifiers.registered_smoothing import rule_distribution
 from classifiers.splits import SplitDraw
 from hsifeat.errors import HeadError, StoreError, raise_resource_error
 from hsifeat.files import atomic_write, open_regular, write_file
@@ -108,7 +109,7 @@ def run_key(
     """
     content = {"store": store, "layout": layout.to_json(), "head": head, "draw": draw, "seed": seed, "format": FORMAT}
     if smooth:
-        content["smooth"] = [smooth, version("scikit-image")]
+        content["smooth"] = [smooth, version("scikit-image"), *rule_distribution(smooth).items()]
     content["versions"] = versions() | head_distribution(head["name"])
     content["metrics"] = sorted(metric.key for metric in (*METRICS, *CLASS_METRICS))
     if reduction == "scene":
@@ -117,15 +118,24 @@ def run_key(
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def note_reuse(heads: Iterable[str], listen: Listener) -> None:
-    """Send a note that names those of `heads` that are from other packages, because their recorded results are reused.
+def note_reuse(heads: Iterable[str], listen: Listener, smooth: str = "") -> None:
+    """Send a note that names those of `heads`, and the smoothing rule, that are from other packages, because recorded results are reused.
 
-    A change in the code of such a head is only detected if the version of its package changes.
+    A change in the code of such a head or rule is only detected if the version of its package changes.
+
+    Parameters
+    ----------
+    heads : iterable of str
+        Names of the heads whose results are reused.
+    listen : callable
+        Callback that receives the note.
+    smooth : str
+        Rule that smoothed the class probabilities; empty for none.
     """
-    packages = {name: head_distribution(name) for name in sorted(set(heads))}
+    packages = {name: head_distribution(name) for name in sorted(set(heads))} | {smooth: rule_distribution(smooth)}
     named = [f"{name} ({package} {number})" for name, own in packages.items() for package, number in own.items()]
     if named:
-        text = f"results are reused of {', '.join(named)}: if code of a head has changed since, raise the version of its package, or choose another folder"
+        text = f"results are reused of {', '.join(named)}: if code of a head or rule has changed since, raise the version of its package, or choose another folder"
         listen(Note(text))
 
 

@@ -12,12 +12,12 @@ from classifiers.splits import (
     GRAMMAR,
     LeaveOneSceneOutSplit,
     PerClassSplit,
-    ScenesSplit,
     Split,
     SplitDraw,
     is_matched,
     limit_training_pixels,
     parse_split,
+    reads_files,
 )
 from hsifeat.errors import SplitError
 from hsifeat.runtime.events import Listener, Note
@@ -117,7 +117,7 @@ def draw_all(splits: Sequence[Split], labels: Labels, seeds: int, listen: Listen
 
 def fixed_draws(splits: Sequence[Split], labels: Labels) -> list[SplitDraw]:
     """Return the draws of the splits whose texts do not state their pixels: maps or a file of scenes define them, whatever the seed."""
-    return [split.draw(labels, 0) for split in splits if split.kind == "fixed" or isinstance(split, ScenesSplit)]
+    return [split.draw(labels, 0) for split in splits if split.kind == "fixed" or reads_files(split.text)]
 
 
 def curve_draws(splits: Sequence[Split], draws: Draws, labels: Labels, limits: Sequence[int]) -> list[Draws]:

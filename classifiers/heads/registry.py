@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from classifiers.heads.base import Head, ProbabilisticHead
@@ -16,9 +16,9 @@ from classifiers.heads.weighing import WeighingHead
 from classifiers.layout import Layout
 from hsifeat.errors import HeadError, allowed_names, suggest_names
 from hsifeat.formatting import format_value
-from hsifeat.registration import load_subclass, registered_entries
+from hsifeat.registration import distribution_of, load_subclass, registered_entries
 
-GROUP, OWN_DISTRIBUTION = "hsifeat.heads", "hsifeat"
+GROUP = "hsifeat.heads"
 
 
 def head_names() -> list[str]:
@@ -70,8 +70,7 @@ def head_distribution(name: str) -> dict[str, str]:
 
     For a built-in head, the dict is empty.
     """
-    distribution = _registered()[name].dist
-    return {} if distribution is None else _name_and_version(distribution)
+    return distribution_of(_registered()[name])
 
 
 def describe_head(name: str) -> dict[str, Any]:
@@ -182,16 +181,6 @@ def make_head(name: str, layout: Layout | None = None, **params: Any) -> Head:
     values = {param: tuple(value) if isinstance(value, list) else value for param, value in params.items()}
     check_params(name, cls, values)
     return cls(layout=layout, **values)
-
-
-@cache
-def _name_and_version(distribution: Distribution) -> dict[str, str]:
-    """Return the name and version of a package, or an empty dict for hsifeat.
-
-    The result is cached, because reading it takes milliseconds and a benchmark needs it for each run.
-    """
-    name = distribution.name
-    return {} if name == OWN_DISTRIBUTION else {name: distribution.version}
 
 
 @cache

@@ -34,8 +34,8 @@ from hsifeat.scenes.axes import order_axes, parse_axes
 from hsifeat.scenes.nodata import NoData, add_values
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.readers import Raster, read_raster
-from hsifeat.scenes.readers.cf_georeference import pixel_georeference
 from hsifeat.scenes.readers.npy import read_array_header
+from hsifeat.scenes.readers.pixel_coordinates import pixel_georeference
 from hsifeat.scenes.readers.raster import FileVariable, Packing
 from hsifeat.scenes.readers.reading_errors import reading_errors
 from hsifeat.scenes.readers.source_paths import split_variable

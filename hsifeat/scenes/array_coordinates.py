@@ -12,14 +12,9 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.georeference import Georeference, is_wkt
-from hsifeat.scenes.readers.cf_georeference import (
-    axis_coordinates,
-    count_pixels,
-    pixel_axes,
-    pixel_georeference,
-    read_cf_georeference,
-)
+from hsifeat.scenes.readers.cf_georeference import axis_coordinates, is_rotated, read_cf_georeference
 from hsifeat.scenes.readers.coordinate_units import parse_unit
+from hsifeat.scenes.readers.pixel_coordinates import count_pixels, pixel_axes, pixel_georeference
 from hsifeat.scenes.readers.raster import FileVariable
 from hsifeat.scenes.readers.scopes import find_reference
 from hsifeat.scenes.readers.spectrum import parse_numbers
@@ -174,25 +169,28 @@ def check_coordinates(array: Any, grid: Georeference | None, name: str, kind: st
 
 
 def companion_notes(companion: Any, grid: Georeference | None, name: str) -> tuple[str, ...]:
-    """Return a note if an `xarray.DataArray` is aligned with a scene by its shape, because only one of the two states its position.
+    """Return a note if the position of an `xarray.DataArray` is not used, or is unknown, when it is aligned with a scene by its shape.
 
     Parameters
     ----------
     companion : array-like of shape (rows, cols, bands)
         Companion image of the scene.
     grid : Georeference or None
-        Georeference of the scene.
+        Georeference of the scene, refined to the pixels of the image.
     name : str
         Name of the scene, for the note.
     """
-    if not coordinate_variables(companion) and not hasattr(companion, "dims"):
+    if not isinstance(getattr(companion, "dims", None), tuple):
         return ()
     position = _read_position(companion, name)
-    is_placed = position.georeference is not None and not position.numbers_pixels
-    if is_placed == (grid is not None):
+    found = None if position.numbers_pixels else position.georeference
+    by_shape = f"{name}: the companion image is aligned with the scene by its shape"
+    if (found is None) != (grid is None):
+        owner = "the scene" if grid is None else "the companion image"
+        return (f"{by_shape}, because {owner} has no georeference",)
+    if found is None or grid is None or position.has_coordinates or grid.same_grid(found, *companion.shape[:2]):
         return ()
-    owner = "the scene" if is_placed else "the companion image"
-    return (f"{name}: the companion image is aligned with the scene by its shape, because {owner} has no georeference",)
+    return (f"{by_shape}, although its GeoTransform states another place",)
 
 
 def _read_position(array: Any, name: str) -> _Position:
@@ -213,7 +211,12 @@ def _read_position(array: Any, name: str) -> _Position:
     keys = axis_coordinates(spatial, variables)
     variables |= {dim: variables[label] for dim, label in zip(spatial, keys, strict=True) if label is not None}
     has_coordinates = set(spatial) <= set(variables)
-    if key is not None and has_coordinates and min(array.shape[:2]) > 1 and not _is_rotated(transform):
+    if (
+        key is not None
+        and has_coordinates
+        and min(array.shape[:2]) > 1
+        and not _is_rotated(transform, *array.shape[:2])
+    ):
         # A slice keeps the GeoTransform of the whole array.
         stated = {label: value for label, value in variables[key].attrs.items() if label != "GeoTransform"}
         variables[key] = replace(variables[key], attrs=stated)
@@ -225,9 +228,10 @@ def _read_position(array: Any, name: str) -> _Position:
     georeference, notes = read_cf_georeference(ARRAY_KEY, [str(dim) for dim in dims], variables, name)
     if georeference is None:
         what = f"the coordinates {y} and {x} of the array are not two or more evenly spaced numbers each"
-        problem = (
-            what if has_coordinates else f"the array has no coordinates, and the GeoTransform of {key} can't be read"
-        )
+        unread = f"the array has no coordinates, and the GeoTransform of {key} can't be read"
+        if any(dim in variables for dim in spatial):
+            unread = f"the coordinates of the array contradict the GeoTransform of {key}"
+        problem = what if has_coordinates else unread
         # The message for files says the same.
         notes = tuple(note for note in notes if not note.endswith("; its georeference is ignored"))
         return _Position(None, notes, problem, has_coordinates)
@@ -363,10 +367,13 @@ def _numbers_of(transform: Any) -> NDArray[np.float64]:
     )
 
 
-def _is_rotated(transform: Any) -> bool:
+def _is_rotated(transform: Any, rows: int, cols: int) -> bool:
     """Return whether an attribute ``GeoTransform`` states a rotated grid."""
-    numbers = _numbers_of(transform)
-    return len(numbers) == 6 and bool(numbers[2] or numbers[4])
+    numbers = _numbers_of(transform).tolist()
+    if len(numbers) != 6:
+        return False
+    c, a, b, f, d, e = numbers
+    return is_rotated((a, b, c, d, e, f), rows, cols)
 
 
 def _crs_wkt(crs: Any) -> str | None:

@@ -168,7 +168,7 @@ class Labels(ReadOnlyArrays):
         object.__setattr__(self, "notes", as_texts(self.notes, f"{what}: notes"))
 
     def __repr__(self) -> str:
-        size = f"{self.rows} x {self.cols} pixels, {sum(self.counts.values())} labelled"
+        size = f"{self.rows} x {self.cols}, {sum(self.counts.values())} labelled pixels"
         return f"<Labels {self.name}: {size}, {format_count(len(self.counts), 'class', 'classes')}>"
 
     @property

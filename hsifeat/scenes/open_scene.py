@@ -18,7 +18,7 @@ from hsifeat.scenes.nodata import add_values, select_bands
 from hsifeat.scenes.pixel_grid import PIXELS
 from hsifeat.scenes.readers import Raster, read_raster
 from hsifeat.scenes.readers.band_files import stack_band_files
-from hsifeat.scenes.readers.cf_georeference import pixel_georeference
+from hsifeat.scenes.readers.pixel_coordinates import pixel_georeference
 from hsifeat.scenes.readers.source_paths import is_url, path_exists, split_variable
 from hsifeat.scenes.readers.spectral_vectors import attach_spectrum
 from hsifeat.scenes.registry.external import is_fusion_scene, load_fusion_scene

@@ -27,12 +27,12 @@ from hsifeat.scenes.nodata import NoData, is_nodata, select_bands
 from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.scene_checks import as_lengths, as_texts, check_image, check_mask, check_type, convert_nodata
-from hsifeat.scenes.scene_summary import summarise_scene
+from hsifeat.scenes.scene_summary import describe_scene, summarise_scene
 from hsifeat.scenes.valid_pixels import Validity, drop_missing_values, valid_pixels
 from hsifeat.types import Cube, check_integers, plain_values
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class Scene(ReadOnlyArrays, CubeShape):
     """A hyperspectral image with its metadata and label maps.
 
@@ -172,15 +172,11 @@ class Scene(ReadOnlyArrays, CubeShape):
         image = Raster(companion, nodata=self.companion_nodata, notes=self.notes)
         declared = add_array_nodata(image, f"{self.name}: companion image")
         object.__setattr__(self, "companion_nodata", declared.nodata)
-        notes = companion_notes(companion, self.georeference, self.name)
+        notes = companion_notes(companion, grid, self.name)
         object.__setattr__(self, "notes", join_notes(declared.notes, notes))
 
     def __repr__(self) -> str:
-        nm = self.wavelengths_nm
-        parts = [f"{self.rows} x {self.cols} pixels", format_count(self.bands, "band")]
-        parts += [] if nm is None else [f"{nm.min():.0f} to {nm.max():.0f} nm"]
-        parts += [f"label maps {', '.join(self.labels)}"] if self.labels else []
-        return f"<Scene {self.name}: {', '.join(parts)}>"
+        return describe_scene(self)
 
     @property
     def companion_factor(self) -> int:
@@ -237,7 +233,7 @@ class Scene(ReadOnlyArrays, CubeShape):
         return digest.hexdigest(self.valid)
 
     def check_unchanged(self) -> None:
-        """Check that an array in memory has the values from which `valid` and `digest` were computed. Of other cubes, only single pixels are read.
+        """Check that an array in memory has the values from which `valid`, `validity_notes` and `digest` were computed. Of other cubes, only single pixels are read.
 
         Raises
         ------
@@ -246,7 +242,8 @@ class Scene(ReadOnlyArrays, CubeShape):
         """
         self.check_label_maps()
         current = replace(self)  # has read no values; checks that the array can still be read
-        cached = {name.replace("_validity", "valid") for name in ("_validity", "valid", "digest") if name in vars(self)}
+        used = {"_validity": "valid", "valid": "valid", "digest": "digest"}
+        cached = {name for computed, name in used.items() if computed in vars(self)}
         if not cached or not is_in_memory(self.cube):
             return
         if not all(np.array_equal(getattr(current, name), getattr(self, name)) for name in cached):

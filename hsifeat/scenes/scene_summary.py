@@ -1,4 +1,4 @@
-"""Metadata of a scene as JSON-compatible values, which `hsifeat scenes show` prints."""
+"""Metadata of a scene: as one line of text, and as JSON-compatible values, which `hsifeat scenes show` prints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from hsifeat.formatting import format_count, list_some
 from hsifeat.scenes.nodata import distinct_values
+
+
+def describe_scene(scene: Any) -> str:
+    """Return size, bands and label maps of a `hsifeat.Scene` as one line of text. Its values are not read."""
+    nm = () if scene.wavelengths_nm is None else dict.fromkeys(f"{one:.0f}" for one in scene.wavelengths_nm[[0, -1]])
+    parts = [f"{scene.rows} x {scene.cols} pixels", format_count(scene.bands, "band")]
+    parts += [f"{' to '.join(nm)} nm"] if nm else []
+    parts += [f"labels {list_some(scene.labels)}"] if scene.labels else []
+    return f"<Scene {scene.name}: {', '.join(parts)}>"
 
 
 def summarise_scene(scene: Any) -> dict[str, Any]:

@@ -134,5 +134,5 @@ class ServiceConfig(JobSettings):
                 ipaddress.ip_network(address)
             except ValueError as error:
                 raise HsifeatError(
-                    f"--trusted-proxies: expected IP addresses or networks such as 10.89.7.2 or 10.89.7.0/24; found {address!r}"
+                    f"--trusted-proxies: expected IP addresses or networks such as 10.89.7.2 or 10.89.7.0/24, or 0.0.0.0/0 and ::/0 for all; found {address!r}: {error}"
                 ) from error

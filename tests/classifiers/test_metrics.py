@@ -61,12 +61,13 @@ def test_masked_classes_are_refused(masked):
         score_predictions(*pair)
 
 
+@pytest.mark.parametrize("dtype", [float, object])
 @pytest.mark.parametrize("missing", [0, 1])
-def test_nan_is_no_class(missing):
+def test_nan_is_no_class(missing, dtype):
     """NaN was scored as a class."""
-    pair = [np.array([1, 1, 2.0]), np.array([1, 2, 2.0])]
+    pair = [np.array([1, 1, 2.0], dtype), np.array([1, 2, 2.0], dtype)]
     pair[missing][1] = np.nan
-    with pytest.raises(HeadError, match="have NaN: leave out these pixels in both arrays"):
+    with pytest.raises(HeadError, match="contain NaN: leave these pixels out of both arrays"):
         score_predictions(*pair)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet
 import pytest
 from scipy.ndimage import uniform_filter
@@ -32,6 +33,23 @@ def test_rows_and_columns_match_the_scene_and_the_store(store_path, features, sc
     np.testing.assert_array_equal(table.X[:, 24:40], features.sample(rows, cols, ["t0/mid_block"]))
     some = table[np.array([5, 2])]
     np.testing.assert_array_equal(read_columns(features, table.layout, some.rows, some.cols), some.X)
+
+
+def test_masks_of_pandas_select_rows_by_position_only_in_the_order_of_the_table(store_path):
+    """pandas aligns a mask by its index. A sorted mask selected the rows of other pixels."""
+    table = PixelTable.from_store(store_path, planes=[])
+    frame = pd.DataFrame({"y": table.y, "band": table.X[:, 0]})
+    np.testing.assert_array_equal(table[frame.y == 2].X, table.X[table.y == 2])
+    np.testing.assert_array_equal(table[frame.index[frame.y == 2]].X, table.X[table.y == 2])
+    mask = frame.sort_values("band").y == 2
+    with pytest.raises(HsifeatError, match=r"index of a mask of rows must be 0, 1, 2 and so on: sort the mask"):
+        table[mask]
+    np.testing.assert_array_equal(table[mask.sort_index()].y, 2)
+    for wrong in ((0, np.arange(3)), (slice(3), [0, 1]), (0, 1)):
+        with pytest.raises(HsifeatError, match="rows of a table are a mask, an array of indices or a slice"):
+            table[wrong]
+    with pytest.raises(HsifeatError, match=f"do not fit a table of {len(table)} rows"):
+        table[np.ones(3, bool)]
 
 
 def test_selecting_column_groups(store_path):

@@ -165,6 +165,20 @@ def test_a_companion_image_that_is_aligned_by_its_shape_is_noted(placed):
     assert notes == ([] if owner is None else [expected])
 
 
+@pytest.mark.parametrize(("west", "is_noted"), [(500_000, False), (900_000, True)])
+def test_the_geotransform_of_a_companion_image_without_coordinates_is_compared(west, is_noted):
+    mapping = xarray.Variable((), 0, {"GeoTransform": f"{west} 5 0 3999960 0 5"})
+    image = xarray.DataArray(np.ones((8, 10, 3)), {"spatial_ref": mapping}, ("y", "x", "band"))
+    notes = [note for note in Scene("x", located(), companion=image).notes if "companion" in note]
+    assert notes == (
+        [
+            "x: the companion image is aligned with the scene by its shape, although its GeoTransform states another place"
+        ]
+        if is_noted
+        else []
+    )
+
+
 UTM_32 = rasterio.CRS.from_epsg(32632).to_wkt()
 
 

@@ -3,7 +3,7 @@
 If the digests are unchanged, a finished report is read instead of computed again.
 
 The record is the file ``record/report.json`` of a report. The inputs of a report are the options, the stores, the labels, the
-pixels of splits by maps, the recorded runs, the baseline, and the versions of the packages.
+pixels of splits by maps or by a file of scenes, the recorded runs, the baseline, and the versions of the packages.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from classifiers.comparison.results.bench_results import BenchResults, Provenanc
 from classifiers.comparison.results.results_io import read_json
 from classifiers.comparison.workdir import JSON, RECORD
 from classifiers.heads.registry import head_distribution
+from classifiers.registered_smoothing import rule_distribution
 from classifiers.splits import SplitDraw
 from hsifeat.errors import HsifeatError
 from hsifeat.files import open_regular, read_regular, write_file
@@ -114,14 +115,15 @@ def digest_inputs(
     baseline : Path or None
         ``results.json`` of the report that the new report is compared with.
     """
-    heads = () if provenance.config is None else provenance.config.heads
+    config = provenance.config
+    heads, smooth = ((), None) if config is None else (config.heads, config.smooth)
     texts = [
         provenance.model_copy(update={"created": ""}).model_dump_json(),
         *(scene.model_dump_json() for scene in scenes),
         *(store.model_dump_json() for store in stores),
         repr((labels.name, labels.class_names, labels.class_colours, labels.parts, metadata)),
         repr([(draw.left_out, draw.notes) for draw in fixed]),
-        repr([head_distribution(head) for head in heads]),
+        repr([*(head_distribution(head) for head in heads), rule_distribution(smooth or "")]),
         repr({name: version(name) for name in _PACKAGES}),
     ]
     if baseline is not None:

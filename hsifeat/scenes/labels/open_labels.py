@@ -15,7 +15,7 @@ from hsifeat.scenes.labels.vectors import read_vectors, split_vector_source
 from hsifeat.scenes.nodata import distinct_values
 from hsifeat.scenes.pixel_grid import PixelGrid, PlacedGrid
 from hsifeat.scenes.readers import read_raster
-from hsifeat.scenes.readers.cf_georeference import pixel_georeference
+from hsifeat.scenes.readers.pixel_coordinates import pixel_georeference
 from hsifeat.scenes.readers.source_paths import split_variable
 from hsifeat.scenes.scene_checks import check_type
 

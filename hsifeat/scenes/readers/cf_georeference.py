@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import SceneError
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.longitudes import whole_turn
 from hsifeat.scenes.readers.coordinate_units import coordinate_scale, parse_unit, unit_of_crs
+from hsifeat.scenes.readers.pixel_coordinates import Transform, count_pixels, part_of_grid
 from hsifeat.scenes.readers.raster import FileVariable
 from hsifeat.scenes.readers.scopes import find_reference
 from hsifeat.scenes.readers.spectrum import parse_numbers
 
 if TYPE_CHECKING:
     from pyproj import CRS
-
-Transform = tuple[float, float, float, float, float, float]
 
 # Largest rounding error of coordinates from which a transform is computed, as a fraction of a cell.
 _MAX_ROUNDING = 0.25
@@ -91,9 +89,10 @@ def read_cf_georeference(
         if difference := _difference(transform, gdal_transform, rows, cols):
             notes += (f"{name}: {difference}",)
     elif in_pixels and gdal_transform is not None:
-        transform, problem = _part_of_grid(gdal_transform, y, x)
+        transform, problem = part_of_grid(gdal_transform, y, x)
     elif gdal_transform is not None:
         transform = _grid_of_coordinates(gdal_transform, y, x, scales)
+        problem = problem or "its coordinates contradict its GeoTransform"
     if transform is None:
         in_degrees = units[0].lower().startswith("deg")
         if crs is None and gdal_transform is None and (not problem or in_pixels or None in scales):
@@ -197,87 +196,24 @@ def _is_axis(dim: str, axis: str, variables: Mapping[str, FileVariable], key: st
     )
 
 
-def count_pixels(axis: FileVariable | None) -> bool:
-    """Return whether coordinates are in pixels of a scene, as `hsifeat.Features.to_xarray` writes them.
-
-    It does so for a rotated grid, and for a scene without a georeference.
-    """
-    return axis is not None and axis.unit == "1" and "stride" in axis.attrs
-
-
-def pixel_axes(dims: Sequence[str], variables: Mapping[str, FileVariable]) -> tuple[FileVariable, ...]:
-    """Return the coordinates of rows and columns if they are in pixels of a scene, otherwise an empty tuple.
-
-    `dims` starts with the dimensions of rows and columns.
-    """
-    axes = tuple(variables[dim] for dim in dims[:2] if dim in variables and count_pixels(variables[dim]))
-    return axes if len(axes) == 2 else ()
-
-
-def pixel_georeference(axes: Sequence[FileVariable], name: str) -> Georeference:
-    """Return the position of cells in pixels of a scene; that of the scene itself is `hsifeat.scenes.pixel_grid.PIXELS`.
-
-    Parameters
-    ----------
-    axes : sequence of FileVariable
-        Coordinates of rows and columns, as `pixel_axes` returns them.
-    name : str
-        Name of the file or array, for messages.
-
-    Raises
-    ------
-    SceneError
-        If the coordinates are not evenly spaced, or their attribute ``stride`` is no positive number.
-    """
-    y, x = axes
-    cells, problem = _cells_in_pixels(y, x)
-    if problem:
-        raise SceneError(
-            f"{name}: has coordinates in pixels of a scene, but {problem}, so its place is unknown: remove the coordinates if "
-            "it is on the pixels of the scene"
-        )
-    (width, left, _), (height, top, _) = cells
-    return Georeference(None, (width, 0.0, left - 0.5, 0.0, height, top - 0.5))
-
-
-def _part_of_grid(grid: Transform, y: FileVariable | None, x: FileVariable | None) -> tuple[Transform | None, str]:
-    """Return the transform of a part of a grid from the positions of its cells, and an empty text.
-
-    `grid` is the transform of the whole grid. `y` and `x` are coordinates in pixels. If they can't be used, return None and the
-    reason.
-    """
-    cells, problem = _cells_in_pixels(y, x)
-    if problem:
-        return None, problem
-    (width, left), (height, top) = ((step / stride, first / stride) for step, first, stride in cells)
-    a, b, c, d, e, f = grid
-    return (a * width, b * height, c + a * left + b * top, d * width, e * height, f + d * left + e * top), ""
-
-
-def _cells_in_pixels(y: FileVariable | None, x: FileVariable | None) -> tuple[list[tuple[float, float, float]], str]:
-    """Return the positions of cells in pixels of a scene, and an empty text.
-
-    `y` and `x` are the centres of the cells, where the centre of the first pixel is 0. For x, then for y, the result has the side
-    of a cell, the distance of the edge of the first cell from that of the scene, and the stride. If the centres are not evenly
-    spaced, or their attribute ``stride`` is no positive number, return an empty list and the reason.
-    """
-    cells = []
-    for axis in filter(None, (x, y)):
-        values, strides = np.array(axis.values()), parse_numbers(np.ravel(axis.attrs["stride"]))
-        if len(strides) != 1 or not 0 < strides[0] < np.inf or not len(values):
-            return [], f"the attribute stride of its coordinates is no positive number: {axis.attrs['stride']!r:.40}"
-        stride = float(strides[0])
-        step = (values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else stride
-        if step == 0 or not np.allclose(np.diff(values), step):
-            return [], "its coordinates are not evenly spaced"
-        cells.append((float(step), float(values[0] + 0.5 - step / 2), stride))
-    return cells, ""
-
-
 def _scale(transform: Transform, scales: Sequence[float | None]) -> Transform:
     a, b, c, d, e, f = transform
     x, y = (scale or 1.0 for scale in scales)
     return a * x, b * x, c * x, d * y, e * y, f * y
+
+
+def is_rotated(grid: Transform, rows: int, cols: int) -> bool:
+    """Return whether a grid is rotated by more than a tenth of a cell.
+
+    Parameters
+    ----------
+    grid : tuple of float
+        Transform of the grid.
+    rows, cols : int
+        Size of the grid in cells.
+    """
+    a, b, _, d, e, _ = grid
+    return abs(b) * rows > _MAX_SHIFT * abs(a) or abs(d) * cols > _MAX_SHIFT * abs(e)
 
 
 def _difference(transform: Transform, grid: Transform, rows: int, cols: int) -> str:
@@ -287,17 +223,21 @@ def _difference(transform: Transform, grid: Transform, rows: int, cols: int) -> 
     coordinates may be those of a part.
     """
     (a, _, c, _, e, f), (width, _, left, _, height, top) = transform, grid
-    if grid[1] or grid[3]:
+    if is_rotated(grid, rows, cols):
         return _DISAGREE
-    growth = np.array([cols * (abs(a / width) - 1), rows * (abs(e / height) - 1)])
-    shift = np.array([(c - left) / width, (f - top) / height])
-    if min(rows, cols) == 1 and np.abs(shift).max() > _MAX_SHIFT:
-        one, size = ("row", "height") if rows == 1 else ("column", "width")
-        return (
-            f"has one {one} at another place than its GeoTransform; its coordinate is used for the place, and the GeoTransform for its "
-            f"{size}, which is wrong if it is the mean of several"
-        )
-    return "" if max(np.abs(growth).max(), np.abs(shift - np.round(shift)).max()) < _MAX_SHIFT else _DISAGREE
+    shifts = {"column": (c - left) / width, "row": (f - top) / height}
+    growth = max(cols * abs(abs(a / width) - 1), rows * abs(abs(e / height) - 1))
+    single = {"column": cols == 1, "row": rows == 1}
+    fractions = [abs(shift - round(shift)) for axis, shift in shifts.items() if not single[axis]]
+    if max(growth, *fractions, 0.0) > _MAX_SHIFT:
+        return _DISAGREE
+    moved = [f"one {axis}" for axis, shift in shifts.items() if single[axis] and abs(shift) > _MAX_SHIFT]
+    if not moved:
+        return ""
+    return (
+        f"has {' and '.join(moved)} at another place than its GeoTransform states: the coordinate gives the place, and the GeoTransform "
+        "the size of the cell, which is wrong if it is the mean of several"
+    )
 
 
 def _grid_of_coordinates(
@@ -305,8 +245,9 @@ def _grid_of_coordinates(
 ) -> Transform | None:
     """Return the transform of a grid with its rows in the order of their coordinates; None if coordinates contradict the grid.
 
-    The coordinates of rows and columns, `y` and `x` times `scales`, may be rounded by up to half a cell, since those of a part of
-    the grid, or of parts with gaps, differ by more. A slice in xarray keeps the GeoTransform of the whole array.
+    The coordinates of rows and columns are `y` and `x` times `scales`. Each may differ from the centre of its cell by up to half a
+    cell. In a part of the grid, or in parts with gaps, the differences are larger. A slice in xarray keeps the GeoTransform of the
+    whole array.
     """
     a, b, c, d, e, f = grid
     if x is not None and not _lie_in_cells(x, scales[0], c, a):
@@ -318,11 +259,20 @@ def _grid_of_coordinates(
 
 
 def _lie_in_cells(axis: FileVariable, scale: float | None, start: float, step: float) -> bool:
-    """Return whether each coordinate lies in its cell of the grid with this start and step. Those with two dimensions count as such."""
+    """Return whether each coordinate lies in its cell of the grid with this start and step.
+
+    Coordinates with two dimensions, and the indices 0, 1, 2 and so on in a unit that can't be converted, are not checked.
+    """
     if len(axis.array.shape) != 1:
         return True
-    centres = start + step * (np.arange(axis.array.shape[0]) + 0.5)
-    return bool(np.all(np.abs(np.array(axis.values()) * (scale or 1.0) - centres) <= abs(step) / 2))
+    values = np.array(axis.values())
+    if scale is None:
+        return np.array_equal(values, np.arange(len(values)))
+    centres = (start + step * (np.arange(len(values)) + 0.5)) / scale
+    # float32 holds northings in steps of half a metre.
+    dtype = np.dtype(axis.array.dtype)
+    is_rounded = dtype.kind == "f" and np.array_equal(values.astype(dtype), centres.astype(dtype))
+    return is_rounded or bool(np.all(np.abs(values - centres) <= abs(step / scale) / 2))
 
 
 def _unwrapped(longitudes: NDArray[np.floating], turn: float) -> NDArray[np.floating]:
@@ -358,11 +308,10 @@ def _coordinate_transform(
         turn = 360.0 if x.unit.lower().startswith("deg") else None
     elif crs.is_geographic:
         turn = whole_turn(crs.to_wkt())
-    width, height = (None, None) if grid is None or grid[1] or grid[3] else (grid[0], grid[4])
-    (x_cells, x_problem), (y_cells, y_problem) = (
-        _cells(x, scales[0], width, turn),
-        _cells(y, scales[1], height, None),
-    )
+    is_plain = grid is not None and not is_rotated(grid, y.array.shape[0], x.array.shape[0])
+    width, height = (grid[0], grid[4]) if grid is not None and is_plain else (None, None)
+    x_cells, x_problem = _cells(x, scales[0], width, turn)
+    y_cells, y_problem = _cells(y, scales[1], height, None)
     if x_cells is None or y_cells is None:
         return None, x_problem or y_problem
     (a, c), (e, f) = x_cells, y_cells

@@ -12,7 +12,8 @@ import numpy as np
 
 from hsifeat.scenes.nodata import combine_bands, parse_nodata
 from hsifeat.scenes.readers import spectrum
-from hsifeat.scenes.readers.cf_georeference import pixel_axes, read_cf_georeference
+from hsifeat.scenes.readers.cf_georeference import read_cf_georeference
+from hsifeat.scenes.readers.pixel_coordinates import pixel_axes
 from hsifeat.scenes.readers.raster import FileVariable, Packing, Raster
 from hsifeat.scenes.readers.reflectance_scale import declared_packing, find_reflectance_scale
 from hsifeat.scenes.readers.scopes import nearest

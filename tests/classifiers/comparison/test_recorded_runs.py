@@ -12,6 +12,7 @@ import scipy
 
 from classifiers import compare, write_report
 from classifiers.comparison import bench_runs, run_records
+from classifiers.comparison.report import report_record
 from classifiers.comparison.run_records import RunRecords, run_key, versions
 from classifiers.comparison.sweep import sweep
 from classifiers.heads import registry
@@ -73,7 +74,9 @@ def test_reused_results_of_a_head_of_another_package_are_noted(store_path, tmp_p
         result = compare(store_path, heads=heads, seeds=seeds, out=folder, listen=listen, **options)
         return result, [text for text in said if "own-heads" in text]
 
-    expected = ["results are reused of svm (own-heads 0.1): if code of a head has changed since, raise the version"]
+    expected = [
+        "results are reused of svm (own-heads 0.1): if code of a head or rule has changed since, raise the version"
+    ]
     heads = ["lda", "svm"]
     assert notes(heads, 1, tmp_path / "a")[1] == []
     for seeds in (2, 2):  # the second time, the report is read
@@ -213,3 +216,27 @@ def test_a_sealed_draw_that_can_not_be_read_is_one_error(tmp_path, content):
     with pytest.raises(StoreError, match=r"k\.npz can't be read .*: delete the file, and repeat the command") as error:
         records.read_draw("k")
     assert "\n" not in str(error.value)
+
+
+def test_runs_of_another_version_of_a_smoothing_rule_are_not_reused(store_path, tmp_path, monkeypatch):
+    """The results of the former code of the rule were read, without a note."""
+    version = {"own-rules": "1.0"}
+    for module in (run_records, report_record):
+        monkeypatch.setattr(module, "rule_distribution", lambda text: dict(version) if text else {})
+    options = {"heads": ["lda"], "splits": ["blocks:9+1:0.3"], "seeds": 1, "inputs": ["spectra"], "sweep": False}
+    notes = []
+    for number, expected in (("1.0", False), ("1.0", True), ("2.0", False)):
+        version["own-rules"], said = number, []
+        found = compare(
+            store_path,
+            out=tmp_path / "report",
+            smooth="gaussian:2",
+            **options,
+            listen=lambda event, said=said: said.append(str(event)),
+        )
+        write_report(found, tmp_path / "report")
+        text = " ".join(said)
+        assert ("results are read" in text) == expected
+        assert ("are recorded already" in text and number == "2.0") is False
+        notes.append(f"results are reused of gaussian:2 (own-rules {number})" in text)
+    assert notes == [False, True, False]

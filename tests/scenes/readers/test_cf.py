@@ -136,8 +136,10 @@ def with_geotransform(rows, cols):
         pytest.param(lambda: with_geotransform(slice(40, 20, -1), slice(5, 9)), "", id="part-upwards"),
         pytest.param(lambda: with_geotransform([0], slice(None)), "", id="first-row"),
         pytest.param(lambda: with_geotransform([4], slice(None)), "has one row at another place", id="row"),
+        pytest.param(lambda: with_geotransform([0], slice(5, 60)), "", id="first-row-of-columns"),
+        pytest.param(lambda: with_geotransform([0], [9]), "has one column at another place", id="first-row-column"),
         pytest.param(lambda: with_geotransform(slice(10, 40), [9]), "has one column at another place", id="column"),
-        pytest.param(lambda: with_geotransform([30], [9]), "has one row at another place", id="pixel"),
+        pytest.param(lambda: with_geotransform([30], [9]), "has one column and one row at another", id="pixel"),
         pytest.param(lambda: with_geotransform([4, 5, 9], slice(None)), "not evenly spaced", id="gap"),
         pytest.param(lambda: with_geotransform([4, 5, 5, 6], slice(None)), "not evenly spaced", id="overlap"),
         pytest.param(lambda: with_geotransform(slice(None), [0, 1, 3]), "not evenly spaced", id="column-gap"),
@@ -164,9 +166,78 @@ def test_the_coordinates_of_a_part_decide_against_the_geotransform_of_the_whole(
     assert (b, d) == (0, 0) and (abs(a), abs(e)) == (20, 20)
 
 
+@pytest.mark.parametrize(
+    ("attributes", "unit", "expected"),
+    [
+        pytest.param(
+            {"GeoTransform": "500000 20 1e-12 5200000 1e-12 -20"}, "m", (20, 0, 500_000, 0, -20, 5_199_920), id="exact"
+        ),
+        pytest.param({"GeoTransform": "500000 20 5 5200000 5 -20"}, "m", None, id="rotated"),
+        pytest.param({"GeoTransform": "500000 0 0 5200000 0 -20"}, "m", None, id="singular"),
+        pytest.param({}, "m", None, id="no-transform"),
+        pytest.param({"GeoTransform": "500000 20 0 5200000 0 -20"}, "km", (20, 0, 500_000, 0, -20, 5_199_920), id="km"),
+    ],
+)
+def test_the_place_of_a_single_row(tmp_path, attributes, unit, expected):
+    row = with_geotransform([4], slice(None))
+    crs = {"crs_wkt": pyproj.CRS.from_epsg(32632).to_wkt(), **attributes}
+    factor = 1e-3 if unit == "km" else 1.0
+    places = {dim: (dim, row[dim].values * factor, {"units": unit}) for dim in ("y", "x")}
+    row.assign_coords(spatial_ref=xr.Variable((), 0, crs), **places).to_netcdf(tmp_path / "x.nc")
+    scene = open_scene(tmp_path / "x.nc")
+    if expected is None:
+        assert scene.georeference is None and "its georeference is ignored" in " ".join(scene.notes)
+    else:
+        np.testing.assert_allclose(scene.georeference.transform, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_placed"),
+    [
+        pytest.param(lambda whole: whole.assign_coords(y=whole.y.astype(np.float32)), True, id="float32"),
+        pytest.param(lambda whole: whole.assign_coords(y=whole.y.astype(np.float32))[:, 3:], False, id="float32-part"),
+        pytest.param(lambda whole: whole.assign_coords(y=("y", np.arange(48), {"units": "1"})), True, id="count"),
+        pytest.param(
+            lambda whole: whole.assign_coords(y=("y", np.arange(48) / 7, {"units": "degrees_north"})),
+            False,
+            id="degrees",
+        ),
+        pytest.param(lambda whole: whole.drop_vars("y"), True, id="columns-only"),
+        pytest.param(lambda whole: whole.isel(x=slice(5, None)).drop_vars("y"), False, id="part-columns-only"),
+        pytest.param(
+            lambda whole: whole.assign_coords(y=whole.y + np.where(np.arange(48) % 2, 0.03, 0)), False, id="shifted"
+        ),
+    ],
+)
+def test_coordinates_that_define_no_grid_must_agree_with_the_geotransform(tmp_path, change, is_placed):
+    """A grid of 5 cm, as of a drone: float32 holds its northings in steps of half a metre."""
+    crs = pyproj.CRS.from_epsg(32632).to_wkt()
+    mapping = xr.Variable((), 0, {"crs_wkt": crs, "GeoTransform": "500000 0.05 0 5200000 0 -0.05"})
+    y, x = 5_200_000 - 0.05 * (np.arange(48) + 0.5), 500_000 + 0.05 * (np.arange(60) + 0.5)
+    values = np.ones((2, 48, 60), np.float32)
+    whole = xr.DataArray(values, {"y": y, "x": x, "spatial_ref": mapping}, ("band", "y", "x"), name="cube")
+    change(whole).to_netcdf(tmp_path / "x.nc")
+    scene = open_scene(tmp_path / "x.nc")
+    if is_placed:
+        np.testing.assert_allclose(scene.georeference.transform, (0.05, 0, 500_000, 0, -0.05, 5_200_000), atol=1e-6)
+    else:
+        assert scene.georeference is None and "its georeference is ignored" in " ".join(scene.notes)
+
+
+def test_a_gap_in_a_file_without_a_crs_is_noted(tmp_path):
+    part = with_geotransform([4, 5, 9], slice(None))
+    mapping = xr.Variable((), 0, {"GeoTransform": part.spatial_ref.attrs["GeoTransform"]})
+    part.assign_coords(spatial_ref=mapping).to_netcdf(tmp_path / "x.nc")
+    scene = open_scene(tmp_path / "x.nc")
+    assert scene.georeference is None
+    assert (
+        "x.nc: has coordinates, but its coordinates are not evenly spaced; its georeference is ignored" in scene.notes
+    )
+
+
 @pytest.mark.parametrize("upwards", [False, True])
 def test_rounded_coordinates_are_those_of_the_geotransform(tmp_path, upwards):
-    """Coordinates in whole 30 m, of cells of 20 m: not evenly spaced, but each within its cell."""
+    """Coordinates in multiples of 8 m, of cells of 20 m: not evenly spaced, but each within its cell."""
     part = with_geotransform(slice(None, None, -1 if upwards else 1), slice(None))
     part.assign_coords(x=np.round(part.x / 8) * 8, y=np.round(part.y / 8) * 8).to_netcdf(tmp_path / "x.nc")
     a, b, c, d, e, f = open_scene(tmp_path / "x.nc").georeference.transform
