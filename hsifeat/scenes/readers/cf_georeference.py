@@ -83,7 +83,7 @@ def read_cf_georeference(
     if gdal_transform is not None and not has_wkt and not in_pixels:
         # Its unit is that of the CRS in the file, which is that of the coordinates if the file has no WKT.
         gdal_transform = None if None in scales else _scale(gdal_transform, scales)
-    transform, problem = _coordinate_transform(y, x, scales, crs, None if in_pixels else gdal_transform)
+    transform, problem = _coordinate_transform(y, x, scales, crs, gdal_transform)
     if transform is not None and gdal_transform is not None:
         rows, cols = (variable.array.shape[variable.dims.index(dim)] for dim in dims[:2])
         if difference := _difference(transform, gdal_transform, rows, cols):
@@ -92,7 +92,6 @@ def read_cf_georeference(
         transform, problem = part_of_grid(gdal_transform, y, x)
     elif gdal_transform is not None:
         transform = _grid_of_coordinates(gdal_transform, y, x, scales)
-        problem = problem or "its coordinates contradict its GeoTransform"
     if transform is None:
         in_degrees = units[0].lower().startswith("deg")
         if crs is None and gdal_transform is None and (not problem or in_pixels or None in scales):

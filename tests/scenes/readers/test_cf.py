@@ -224,6 +224,28 @@ def test_coordinates_that_define_no_grid_must_agree_with_the_geotransform(tmp_pa
         assert scene.georeference is None and "its georeference is ignored" in " ".join(scene.notes)
 
 
+def test_coordinates_of_one_axis_that_contradict_the_geotransform_are_no_position(tmp_path):
+    with_geotransform(slice(None), slice(5, None)).drop_vars("y").to_netcdf(tmp_path / "x.nc")
+    notes = open_scene(tmp_path / "x.nc").notes
+    assert "x.nc: has a CRS, but has coordinates of x only; its georeference is ignored" in notes
+
+
+def test_coordinates_with_two_dimensions_are_not_compared_with_the_geotransform(tmp_path):
+    """NetCDF allows a variable with the name of a dimension to have two dimensions."""
+    with netCDF4.Dataset(tmp_path / "x.nc", "w") as file:
+        for name, size in (("band", 2), ("y", 6), ("x", 7)):
+            file.createDimension(name, size)
+        cube = file.createVariable("cube", "f4", ("band", "y", "x"))
+        cube[:] = CUBE[..., :2].transpose(2, 0, 1)
+        cube.grid_mapping = "crs"
+        mapping = file.createVariable("crs", "i4", ())
+        mapping.setncatts(
+            {"crs_wkt": pyproj.CRS.from_epsg(32632).to_wkt(), "GeoTransform": "500000 20 0 5200000 0 -20"}
+        )
+        file.createVariable("y", "f8", ("y", "x"))[:] = 7.0
+    assert open_scene(tmp_path / "x.nc").georeference.transform == (20, 0, 500_000, 0, -20, 5_200_000)
+
+
 def test_a_gap_in_a_file_without_a_crs_is_noted(tmp_path):
     part = with_geotransform([4, 5, 9], slice(None))
     mapping = xr.Variable((), 0, {"GeoTransform": part.spatial_ref.attrs["GeoTransform"]})
