@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import count
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.features.scene_set import SceneSet, single_stores
 from hsifeat.scenes import Labels
-from hsifeat.scenes.colours import default_colours
+from hsifeat.scenes.colours import unused_colour
 from hsifeat.scenes.label_map import ScenePart
 from hsifeat.types import LARGEST_CLASS, Window
 
@@ -222,8 +221,7 @@ def merge_label_maps(
     class_names = {number: name for name, number in numbers.items()}
     # Default colours belong to numbers, so a class with a new number would have the colour of another class.
     for number in class_names.keys() - colours.keys():
-        unused = (default_colours([other])[other] for other in count(number))
-        colours[number] = next(colour for colour in unused if colour not in colours.values())
+        colours[number] = unused_colour(number, colours.values())
     return Labels(labels[0].name, merged, class_names, colours, parts=tuple(parts))
 
 

@@ -169,7 +169,8 @@ def import_labels(
 
 def _add_missing_classes(database: LabelDatabase, set_id: int, person: str, labels: Labels) -> dict[int, int]:
     """Add the classes of a label map that a label set lacks. Map class numbers of the map to those of the set."""
-    known = {entry.name: entry.number for entry in database.classes(set_id)}
+    entries = database.classes(set_id)
+    known, colours = {entry.name: entry.number for entry in entries}, {entry.colour for entry in entries}
     if len(labels.class_names) > MAX_IMPORTED_CLASSES:
         raise SceneError(
             f"{labels.name} has {len(labels.class_names)} classes; a label set takes at most {MAX_IMPORTED_CLASSES} from a file: "
@@ -183,10 +184,12 @@ def _add_missing_classes(database: LabelDatabase, set_id: int, person: str, labe
         elif is_unnamed and number in known.values():
             numbers[number] = number
         else:
-            colour = labels.class_colours.get(number)
+            # A file without colours has the default colours of its own numbers, which other classes of the set may have.
+            colour = labels.class_colours[number] if labels.class_colours[number] not in colours else None
             free = number if number not in known.values() else None
             added = database.add_class(set_id, person, name, colour=colour, number=free, imported=True)
             numbers[number] = known[name] = added.number
+            colours.add(added.colour)
     return numbers
 
 

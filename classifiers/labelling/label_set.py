@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_value
-from hsifeat.scenes.colours import default_colours
+from hsifeat.scenes.colours import unused_colour
 from hsifeat.scenes.labels.classes import composed
 from hsifeat.scenes.scene_checks import check_type
 from hsifeat.types import as_int
@@ -173,7 +173,7 @@ def new_class(
     number : int or None
         Class number. If None, it is one more than the highest number in `others`.
     colour : str or None
-        Colour as ``#rrggbb``. If None, it is the default colour of the class number.
+        Colour as ``#rrggbb``. If None, it is the default colour of the class number, or of the next number whose default colour no other class has.
     key : str or None
         Keyboard key, see `LabelClass`. If None, it is the first free digit.
 
@@ -187,7 +187,7 @@ def new_class(
     number = max((other.number for other in others), default=0) + 1 if number is None else check_number(number)
     if number in {other.number for other in others} - set(earlier.values()):
         raise SceneError(f"class {number} exists already: leave out the number, or take another one")
-    colour = default_colours([number])[number] if colour is None else colour
+    colour = unused_colour(number, [other.colour for other in others]) if colour is None else colour
     return check_class(LabelClass(number, name, colour, free_key(others) if key is None else key), others)
 
 

@@ -177,7 +177,7 @@ class LabelDatabase:
         name : str
             Name that no other class of the set has.
         colour : str, optional
-            Colour as ``#rrggbb``. [default: the default colour of the class number]
+            Colour as ``#rrggbb``. [default: the default colour of the class number, or a default colour that no other class has]
         key : str, optional
             Keyboard key, see `LabelClass`. [default: the first free digit]
         number : int, optional

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,16 @@ def default_colours(classes: Iterable[int]) -> dict[int, str]:
     {1: '#ffffa5', 3: '#9b400d'}
     """
     return {c: _PALETTE[c - 1] if 1 <= c <= len(_PALETTE) else _golden_ratio_colour(c) for c in classes}
+
+
+def unused_colour(number: int, used: Collection[str]) -> str:
+    """Return the default colour of a class number, or of the next number whose default colour is not in `used`.
+
+    >>> unused_colour(3, ["#ffffa5"]), unused_colour(1, ["#ffffa5"])
+    ('#9b400d', '#9d35ff')
+    """
+    colours = (default_colours([other])[other] for other in count(number))
+    return next(colour for colour in colours if colour not in used)
 
 
 def _golden_ratio_colour(number: int) -> str:

@@ -16,6 +16,7 @@ from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.label_files import export_labels, import_labels
 from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.errors import SceneError, StoreError
+from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.labels.open_labels import open_labels
@@ -101,6 +102,22 @@ def test_other_programs_read_exported_labels_and_an_import_gives_them_back(
     assert not database.class_map(again.id)[1].any() and database.classes(again.id) == []
     assert database.redo(again.id, "ada") and database.classes(again.id) == classes
     assert {path.suffix for path in tmp_path.glob("labels.*")} <= {suffix, ".xml"}
+
+
+def test_classes_of_a_file_without_colours_get_colours_that_no_class_has(tmp_path):
+    """They got the default colours of their numbers in the file, so that two classes looked alike in maps."""
+    grid = Labels("grid", np.zeros((4, 4), np.uint8))
+    (tmp_path / "fields.csv").write_text("row,col,class\n0,0,elm\n1,1,oak\n2,2,pine\n")
+    with LabelDatabase(tmp_path / "l.sqlite") as database:
+        labels = database.open_set("scene", (4, 4), person="ada")
+        for name in ("ash", "elm", "water"):
+            database.add_class(labels.id, "ada", name)
+        import_labels(database, labels.id, "ada", tmp_path / "fields.csv", grid)
+        taken = default_colours([7])[7]
+        database.change_class(labels.id, "ada", replace(database.classes(labels.id)[0], colour=taken))
+        database.add_class(labels.id, "ada", "yew", number=7)
+        colours = {entry.name: entry.colour for entry in database.classes(labels.id)}
+    assert list(colours) == ["ash", "elm", "water", "oak", "pine", "yew"] and len(set(colours.values())) == 6
 
 
 def test_a_text_names_a_file_of_labels(tmp_path):
