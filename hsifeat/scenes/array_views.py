@@ -58,6 +58,15 @@ class ArrayView(ABC):
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, int | float | np.generic | np.ndarray):
+            raise SceneError(
+                "the values of a lazy array are not compared with `==` and `!=`: read them first, as in array[:] == 0"
+            )
+        return self is other
+
+    __hash__ = object.__hash__
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Read the whole array."""
         return np.asarray(self[...], dtype=dtype)

@@ -113,6 +113,12 @@ def test_lazy_cubes_refuse_invalid_indices(scenes, name):
         cube[ROWS]
     with pytest.raises(SceneError, match="a lazy array takes only slices with a positive step"):
         cube[::-1]
+    # The comparison of two objects is False: no pixel had the value.
+    for compare in (lambda: cube == 0, lambda: cube != 0.0, lambda: 0 == cube):  # noqa: SIM300
+        with pytest.raises(SceneError, match=r"read them first, as in array\[:\] == 0"):
+            compare()
+    assert cube == cube and cube != scenes["npy"].cube[:].tolist() and hash(cube) == hash(cube)  # noqa: PLR0124
+    np.testing.assert_array_equal(CUBE.__eq__(cube), np.ones(CUBE.shape, bool))
 
 
 @pytest.mark.parametrize(
