@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from classifiers.layout import ColumnGroup, Layout
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features, PlaneLike
-from hsifeat.formatting import format_bytes
+from hsifeat.formatting import format_bytes, format_count
 from hsifeat.runtime.resources import total_bytes
 from hsifeat.types import PlaneId, as_int, check_switches
 
@@ -161,12 +162,18 @@ def read_columns(
     Raises
     ------
     StoreError
-        If the table does not fit in memory. If the store lacks a column.
+        If the table does not fit in memory. If the store lacks a column, or has another number of bands or channels than `layout`.
     """
     _check_memory(len(rows), layout)
     table = np.empty((len(rows), layout.width), np.float32)
     for group in layout:
-        table[:, group.start : group.stop] = _read_group(features, group, rows, cols, keep=keep)
+        values = _read_group(features, group, rows, cols, keep=keep)
+        if values.shape[1] != group.width:  # NumPy would repeat a single column
+            raise StoreError(
+                f"{features.name} has {format_count(values.shape[1], 'column')} of {group}, and {group.width} are expected: use the bands and "
+                "planes of the store that the head was fitted on, or fit it anew"
+            )
+        table[:, group.start : group.stop] = values
     return table
 
 
@@ -188,7 +195,7 @@ def _read_group(
             if plane is None
             else features.patches(rows, cols, side, [plane])
         )
-        return patches.reshape(len(rows), group.width)
+        return patches.reshape(len(rows), math.prod(patches.shape[1:]))
     pool = group.size if group.kind == "mean" else None
     if plane is None:
         return features.spectra(rows, cols, pool=pool)

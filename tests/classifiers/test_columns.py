@@ -1,10 +1,13 @@
 """Columns of a table: every group equals a loop over pixels, and tables larger than memory are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import hsifeat
-from classifiers.columns import make_layout
+from classifiers import make_head, predict_map
+from classifiers.columns import make_layout, read_columns
 from classifiers.layout import Layout
 from classifiers.table import PixelTable
 from hsifeat.errors import StoreError
@@ -82,3 +85,32 @@ def test_means_and_neighbourhoods_without_planes_are_refused(scene, features, tm
 def test_a_single_plane_may_stand_alone(features):
     name = str(features.planes[0].id)
     assert make_layout(features, planes=name) == make_layout(features, planes=[name])
+
+
+@pytest.mark.parametrize(
+    ("options", "bands"),
+    [
+        ({"planes": []}, [2]),
+        ({"planes": []}, [5, 3, 1]),
+        ({"planes": [], "window": 5}, [2]),
+        ({"planes": [], "spectra": False, "spectral_patch": 3}, [2]),
+    ],
+)
+def test_a_head_is_not_applied_to_another_number_of_bands(features, options, bands):
+    """NumPy repeated a single band in all columns, so that a map of wrong classes was made."""
+    table = PixelTable.from_store(features, **options)
+    head = make_head("lda", table.layout).fit(table.X, table.y)
+    with pytest.raises(
+        StoreError, match=r"has .* columns? of spectra.*, and .* are expected: use the bands and planes"
+    ):
+        predict_map(features.with_bands(bands), head)
+    narrow = PixelTable.from_store(features.with_bands(bands), **options)
+    with pytest.raises(StoreError, match="are expected"):
+        predict_map(features, make_head("lda", narrow.layout).fit(narrow.X, narrow.y))
+
+
+def test_a_head_is_not_applied_to_another_number_of_channels(features):
+    table = PixelTable.from_store(features, planes=["t0/mid_block"], spectra=False)
+    single = Layout((replace(table.layout.groups[0], layer="up_blocks.2"),))
+    with pytest.raises(StoreError, match=r"columns of t0/up_blocks.2, and 16 are expected"):
+        read_columns(features, single, table.rows, table.cols)
