@@ -57,7 +57,8 @@ class SpectralImage(Protocol):
 def check_spectral_image(image: object) -> None:
     """Raise `ProjectionError` unless a value has the attributes of a `SpectralImage`.
 
-    Raise `SceneError` if the cube of a scene can't be read, has a mask, or has other values than real numbers of at most 64 bits.
+    Raise `SceneError` if the cube of a scene can't be read, has a mask, or has other values than real numbers of at most 64 bits. Also
+    if an array in memory has changed since the valid pixels of its scene were computed.
     """
     if isinstance(image, CubeShape) and hasattr(image, "cube"):
         check_image(image.cube, str(getattr(image, "name", "image")), "cube")
@@ -65,6 +66,8 @@ def check_spectral_image(image: object) -> None:
         raise ProjectionError(
             f"a projection takes a hsifeat.Scene, such as open_scene returns; found {format_value(image)}"
         )
+    if (check := getattr(image, "check_unchanged", None)) is not None:
+        check()
 
 
 @dataclass(frozen=True, eq=False)

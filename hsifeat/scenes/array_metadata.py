@@ -195,7 +195,7 @@ def _as_variable(array: Any) -> FileVariable | None:
     fills = {} if set(_PACKING) & set(encoding) else {key: encoding.get(key) for key in ("_FillValue", "missing_value")}
     fills = {key: value for key, value in fills.items() if value is not None}
     own = {str(key): value for key, value in attrs.items()}
-    coordinate = array.coords.get("band")
+    coordinate = getattr(array, "coords", {}).get("band")  # an xarray.Variable has no coordinates
     if coordinate is not None and coordinate.dims == dims[2:]:
         own = of_present_bands(own, coordinate)
     return FileVariable(tuple(map(str, dims)), array, {**fills, **own})

@@ -16,6 +16,7 @@ from hsifeat import (
     open_features,
     open_scene,
     pretrain,
+    rank_timesteps,
 )
 from hsifeat.errors import BackboneError, SceneError
 from hsifeat.extraction.config import ExtractionConfig
@@ -97,6 +98,10 @@ def test_an_array_that_changed_after_its_valid_pixels_were_read_is_refused(cube,
         extract(scene, backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr")
     with pytest.raises(SceneError, match=f"^m: {CHANGED}"):
         import_planes(scene, {"e": np.ones((20, 16, 2))}, out=tmp_path / "i.zarr")
+    with pytest.raises(SceneError, match=f"^m: {CHANGED}"):
+        fit_projection("pca:2", scene)
+    with pytest.raises(SceneError, match=f"^m: {CHANGED}"):
+        rank_timesteps(scene, timesteps=[0, 50])
     assert not list(tmp_path.glob("*.zarr"))
 
 

@@ -308,3 +308,14 @@ def test_flags_of_bad_bands_follow_the_bands_of_a_selection(selection, first, tm
     told = [note for note in Scene("s", array).notes if "marks bands as bad" in note]
     bad = np.flatnonzero(flags[selection] == 0) if named else []
     assert len(told) == bool(len(bad)) and (not len(bad) or f"(bands {format_bands(bad)}, counted" in told[0])
+
+
+def test_a_variable_of_xarray_is_an_array_without_coordinates(tmp_path):
+    """It ended in an error of Python."""
+    values = np.random.default_rng(0).random((6, 8, 3)).astype(np.float32)
+    variable = xr.DataArray(values, {"band": [3, 2, 1]}, ("y", "x", "band"), attrs={"nodata": -1.0}).variable
+    scene = Scene("s", variable, companion=variable)
+    np.testing.assert_array_equal(np.asarray(scene.cube[:]), values)
+    assert scene.georeference is None and scene.nodata == (-1.0,)
+    features = open_features(import_planes(scene, {"e": variable}, out=tmp_path / "e.zarr", dtype="float32"))
+    np.testing.assert_array_equal(features.read(Window(0, 0, 6, 8)), values)
