@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from classifiers.labelling.edit_log import LabelEdit
 from classifiers.labelling.geojson_polygons import as_longitudes_and_latitudes
+from classifiers.labelling.label_set import is_number
 from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.errors import SceneError
 from hsifeat.files import atomic_write, check_output, check_utf8
-from hsifeat.formatting import escape_formula, format_count
+from hsifeat.formatting import escape_formula, format_count, list_some
 from hsifeat.scenes import Labels
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import check_class_texts
@@ -57,8 +58,8 @@ def export_labels(labels: Labels, path: str | Path) -> tuple[str, ...]:
     ------
     SceneError
         If the suffix is unknown. If no pixel is labelled. If a class number is above 65535 and the file is a ``.tif``. If
-        polygons are requested and the labels have no CRS, or if a ``.gpkg`` file can't hold their CRS, such as a rotated pole. If
-        a polygon of a ``.geojson`` file lies around a pole or touches it, or reaches beyond the edge of the map in its CRS.
+        class names are numbers, and the file is no ``.tif``. If polygons are requested and the labels have no CRS, or if a
+        ``.gpkg`` file can't hold their CRS, such as a rotated pole. If a polygon of a ``.geojson`` file lies around a pole or touches it, or reaches beyond the edge of the map in its CRS.
     StoreError
         If the file lies in a store or a model, or in a folder that is not writable. If the path of a ``.tif`` or ``.gpkg`` file
         is not UTF-8.
@@ -80,6 +81,13 @@ def export_labels(labels: Labels, path: str | Path) -> tuple[str, ...]:
     if suffix not in SUFFIXES:
         raise SceneError(f"labels can be written as {', '.join(SUFFIXES)}; found {path.name!r}")
     check_class_texts(labels.class_names, labels.class_colours, f"labels {labels.name!r}")
+    codes = [name for name in labels.class_names.values() if is_number(name)]
+    is_numbered = all(name == str(number) for number, name in labels.class_names.items())
+    if suffix != ".tif" and codes and not is_numbered:
+        raise SceneError(
+            f"the class names {list_some(codes)} are numbers, which would be read from a {suffix} file as class numbers: write a .tif file, or "
+            f"rename the classes, such as 'code {codes[0]}'"
+        )
     if not labels.counts:
         raise SceneError(f"the labels {labels.name!r} have no labelled pixel: label some before the export")
     if suffix == ".tif":

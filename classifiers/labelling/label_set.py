@@ -136,7 +136,7 @@ def check_class(entry: LabelClass, others: list[LabelClass]) -> LabelClass:
         class.
     """
     name = check_text(entry.name, "the name of a class")
-    if _is_number(name):
+    if is_number(name):
         raise SceneError(
             f"the name of a class is not a number, because files of labels have numbers in its place; found {name!r}: add a word, "
             f"such as 'class {name}'"
@@ -191,7 +191,7 @@ def new_class(
     return check_class(LabelClass(number, name, colour, free_key(others) if key is None else key), others)
 
 
-def _is_number(name: str) -> bool:
+def is_number(name: str) -> bool:
     """Return whether a name reads as a number, such as ``1e3`` or ``NaN``."""
     try:
         float(name)

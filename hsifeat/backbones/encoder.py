@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsifeat.backbones.schedule import NoiseSchedule
-from hsifeat.backbones.taps import feature_map
+from hsifeat.backbones.taps import feature_map, first_tensor
 from hsifeat.backbones.torch_module import ModuleBackbone
 from hsifeat.errors import BackboneError
 
@@ -193,17 +193,6 @@ def with_output(module: torch.nn.Module, call: EncoderCall) -> torch.nn.Module:
             return self.output(first_tensor(call(self.encoder, image)))
 
     return Encoder()
-
-
-def first_tensor(output: Any) -> Any:
-    """Return a tensor unchanged, or the first tensor in a tuple, list or mapping; None if there is no tensor."""
-    import torch
-
-    if isinstance(output, Mapping):
-        output = tuple(output.values())
-    if isinstance(output, tuple | list):
-        return next((one for one in output if isinstance(one, torch.Tensor)), None)
-    return output if isinstance(output, torch.Tensor) else None
 
 
 def _normalisation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,10 @@ def open_encoder_folder(source: str, *, upsample: int = UPSAMPLE, untrained_seed
     patch = getattr(network.config, "patch_size", None)
     if patch is not None and (not isinstance(patch, int) or patch < 1):
         raise BackboneError(f"{folder}: allowed are square patches; found patch_size {patch!r}")
+    if getattr(network.config, "num_detection_tokens", 0):
+        raise BackboneError(
+            f"{folder}: its last tokens are detection tokens, not patches; in Python, hsifeat.EncoderBackbone(call=…) can leave them out"
+        )
     if patch is not None:
         upsample = max((n for n in range(1, upsample + 1) if patch % n == 0), default=upsample)
     interpolates = "interpolate_pos_encoding" in signature(network.forward).parameters
@@ -102,8 +107,28 @@ def _read_normalisation(folder: Path) -> tuple[list[float], list[float]]:
         raise BackboneError(
             f"{file}: allowed are images from 0 to 1 (do_rescale) that are normalised (do_normalize) by image_mean and image_std"
         )
+    if settings.get("do_flip_channel_order"):
+        raise BackboneError(f"{file}: allowed are images in the order red, green, blue; found do_flip_channel_order")
     mean, std = ([value] if isinstance(value, int | float) else list(value) for value in values)
-    return mean, std
+    return _for_unit_range(mean, std, settings, file)
+
+
+def _for_unit_range(
+    mean: list[Any], std: list[Any], settings: dict[str, Any], file: Path
+) -> tuple[list[Any], list[Any]]:
+    """Convert mean and standard deviation to pixel values from 0 to 1, if the encoder has another scale, such as -1 to 1."""
+    factor, offset = settings.get("rescale_factor", 1 / 255), int(bool(settings.get("rescale_offset")))
+    if not isinstance(factor, int | float) or not 0 < factor < math.inf:
+        raise BackboneError(f"{file}: rescale_factor is a positive number; found {factor!r:.40}")
+    scale = 255 * factor
+    if math.isclose(scale, 1, rel_tol=1e-6) and not offset:
+        return mean, std
+    try:
+        return [(value + offset) / scale for value in mean], [value / scale for value in std]
+    except TypeError as error:
+        raise BackboneError(
+            f"{file}: image_mean and image_std are numbers; found {mean!r:.40} and {std!r:.40}"
+        ) from error
 
 
 def _load(folder: Path, untrained_seed: int | None) -> Any:

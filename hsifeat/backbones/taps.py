@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -183,3 +183,14 @@ def select_taps(taps: Sequence[Tap], names: Sequence[str]) -> list[Tap]:
                 f"unknown layer {name!r}; {suggest_names(name, by_name)} (hsifeat layers BACKBONE lists all)"
             )
     return [by_name[name] for name in dict.fromkeys(names)]
+
+
+def first_tensor(output: Any) -> Any:
+    """Return a tensor unchanged, or the first tensor in a tuple, list or mapping; None if there is no tensor."""
+    import torch
+
+    if isinstance(output, Mapping):
+        output = tuple(output.values())
+    if isinstance(output, tuple | list):
+        return next((one for one in output if isinstance(one, torch.Tensor)), None)
+    return output if isinstance(output, torch.Tensor) else None

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from hsifeat.backbones.exclusive import exclusive_property
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.schedule import NoiseSchedule
+from hsifeat.backbones.taps import first_tensor
 from hsifeat.backbones.weights import digest_tensors
 from hsifeat.errors import BackboneError, error_summary, raise_resource_error
+from hsifeat.torch_state import own_random_state
 from hsifeat.types import Tap
 
 if TYPE_CHECKING:
@@ -165,10 +167,12 @@ class ModuleBackbone(NetworkBackbone):
         ------
         BackboneError
             If the module can't be run on an image with `channels` channels and a side of `probe_side` pixels. If no layer
-            has a feature map whose side divides `probe_side`.
+            has a feature map whose side divides `probe_side`. If the module draws random numbers in each pass.
         """
         try:
-            taps = self._find_taps()
+            with own_random_state():
+                taps = self._find_taps()
+            is_random = self._is_random()
         except Exception as error:  # the user's module may raise anything
             raise_resource_error(error)
             side = self._side
@@ -180,7 +184,28 @@ class ModuleBackbone(NetworkBackbone):
                 f"{self.name} has no layer that gives a map (n, channels, rows, cols) whose side divides {self._side}: set "
                 "side to a multiple of the coarsest stride, at least twice as large"
             )
+        if is_random:
+            raise BackboneError(
+                f"{self.name} draws random numbers in each pass, so that its features differ from run to run: turn this off, or pass fixed "
+                "numbers to the module"
+            )
         return taps
+
+    def _is_random(self) -> bool:
+        """Return whether the output of the module depends on the random numbers of torch, as with dropout that stays on."""
+        import torch
+
+        network = self.network
+        image = torch.linspace(-1, 1, self._side**2, device=self.probe_device).reshape(1, 1, self._side, self._side)
+
+        def run(seed: int) -> tuple[Any, bool]:
+            with own_random_state(seed), torch.no_grad():
+                before = torch.get_rng_state()
+                output = first_tensor(self.call(network, image.expand(1, self.denoiser_channels, -1, -1), 0))
+                return output, not torch.equal(before, torch.get_rng_state())
+
+        output, draws = run(0)
+        return draws and not all(torch.equal(output, run(seed)[0]) for seed in (1, 2))
 
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the layers' outputs, as plain JSON values."""

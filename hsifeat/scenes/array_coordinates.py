@@ -235,11 +235,6 @@ def _read_position(array: Any, name: str) -> _Position:
         # The message for files says the same.
         notes = tuple(note for note in notes if not note.endswith("; its georeference is ignored"))
         return _Position(None, notes, problem, has_coordinates)
-    if not has_coordinates:
-        part = "which is wrong if the array is a part of a larger one"
-        notes += (
-            f"{name}: without coordinates of rows and columns, the array lies at the GeoTransform of {key}, {part}",
-        )
     problem = ""
     if georeference.crs is None and array.attrs.get("crs") is not None:  # as older versions of xarray state it
         crs = _crs_wkt(array.attrs["crs"])
@@ -311,16 +306,18 @@ def check_pixel_numbers(axes: Sequence[FileVariable | None], cube: Cube, name: s
         Names of the features and of the scene, for messages.
     """
     for axis, (variable, own) in enumerate(zip(axes, number_axes(_whole_cube(cube)), strict=True)):
-        found, wanted = _numbers(variable), _numbers(own)
-        if variable is None or found is None:
+        found, wanted = np.array([] if variable is None else variable.values()), _numbers(own)
+        if variable is None or not len(found) or not np.isfinite(found).all():
             continue
         if wanted is None:
             if not _may_number_pixels([variable], None):
                 continue
             wanted = np.arange(max(int(cube.shape[axis]), 2), dtype=np.float64)
-        step, wanted_step = ((one[-1] - one[0]) / (len(one) - 1) for one in (found, wanted))
+        wanted_step = (wanted[-1] - wanted[0]) / (len(wanted) - 1)
+        # A single cell is placed on the whole scene, by its shape.
+        step = (found[-1] - found[0]) / (len(found) - 1) if len(found) > 1 else len(wanted) * wanted_step
         # A plain count has no position. Coordinates that hsifeat wrote, with the attribute `stride`, are those of the whole scene.
-        counted = step == 1 and found[0] in {0, 0.5, 1} and "stride" not in variable.attrs
+        counted = (step == 1 or len(found) == 1) and found[0] in {0, 0.5, 1} and "stride" not in variable.attrs
         cell = max(abs(step), abs(wanted_step))
         first = abs((found[0] - step / 2) - (wanted[0] - wanted_step / 2))
         last = abs((found[-1] + step / 2) - (wanted[-1] + wanted_step / 2))

@@ -62,6 +62,51 @@ def test_it_computes_what_transformers_computes(folder, upsample, factor):
     torch.testing.assert_close(output(backbone, images()), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{"rescale_factor": 1 / 255}, {"rescale_factor": 1 / 127.5}, {"rescale_factor": 1 / 127.5, "rescale_offset": True}],
+)
+def test_images_have_the_scale_of_the_preprocessor(copy, settings):
+    """The image processors of transformers are the oracle. Other factors than 1/255 were ignored."""
+    from transformers import EfficientNetImageProcessor, ViTImageProcessor
+
+    normalisation = {"image_mean": MEAN, "image_std": STD, **settings}
+    (copy / "preprocessor_config.json").write_text(json.dumps(normalisation))
+    values = np.random.default_rng(1).integers(0, 256, (12, 18, 3), dtype=np.uint8)
+    kind = EfficientNetImageProcessor if "rescale_offset" in settings else ViTImageProcessor
+    options = {"do_resize": False, "do_normalize": True, "do_rescale": True, **normalisation}
+    options |= {"include_top": False} if "rescale_offset" in settings else {}
+    expected = kind(**options)(values, return_tensors="np")["pixel_values"]
+    images = torch.tensor(values / 127.5 - 1, dtype=torch.float32).permute(2, 0, 1)[None]
+    np.testing.assert_allclose(open_backbone(copy, upsample=1).encode(images).numpy(), expected, atol=1e-4)
+
+
+def test_an_encoder_that_draws_random_numbers_is_refused(folder, tmp_path):
+    """Without a mask, the masked autoencoder shuffles its patches anew in each pass: cells had the features of other places."""
+    from transformers import ViTMAEConfig, ViTMAEModel
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    with torch.random.fork_rng(devices=[]):
+        network = ViTMAEModel(ViTMAEConfig(**sizes, image_size=48, patch_size=6, mask_ratio=0.0))
+    network.save_pretrained(tmp_path / "mae")
+    shutil.copy(folder / "preprocessor_config.json", tmp_path / "mae")
+    state = torch.get_rng_state()
+    with pytest.raises(BackboneError, match="mae draws random numbers in each pass, so that its features differ"):
+        _ = open_backbone(tmp_path / "mae").taps
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_an_encoder_whose_last_tokens_are_no_patches_is_refused(folder, tmp_path):
+    from transformers import YolosConfig, YolosModel
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    network = YolosModel(YolosConfig(**sizes, image_size=[48, 48], patch_size=6, num_detection_tokens=7))
+    network.save_pretrained(tmp_path / "yolos")
+    shutil.copy(folder / "preprocessor_config.json", tmp_path / "yolos")
+    with pytest.raises(BackboneError, match="last tokens are detection tokens, not patches"):
+        open_backbone(tmp_path / "yolos")
+
+
 def test_a_layer_without_weights_is_left_out_if_it_is_the_pooler(copy):
     expected = output(open_backbone(copy), images())
     file = copy / "model.safetensors"
@@ -109,6 +154,13 @@ def test_the_key_follows_the_normalisation_and_the_enlargement(copy):
         ({"image_mean": MEAN}, "normalised .* by image_mean and image_std"),
         ({"image_mean": MEAN, "image_std": STD, "do_rescale": False}, "images from 0 to 1"),
         ({"image_mean": [0.5], "image_std": [0.5]}, "for each of its 3 channels"),
+        ({"image_mean": MEAN, "image_std": STD, "do_flip_channel_order": True}, "in the order red, green, blue"),
+        ({"image_mean": MEAN, "image_std": STD, "rescale_factor": 0}, "rescale_factor is a positive number; found 0"),
+        (
+            {"image_mean": MEAN, "image_std": STD, "rescale_factor": "1"},
+            "rescale_factor is a positive number; found '1'",
+        ),
+        ({"image_mean": ["a"] * 3, "image_std": STD, "rescale_factor": 1}, "image_mean and image_std are numbers"),
     ],
 )
 def test_an_unknown_normalisation_is_refused(copy, content, message):

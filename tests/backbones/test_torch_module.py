@@ -130,3 +130,24 @@ def test_a_configuration_that_is_no_json_is_refused(config):
     """The extraction raised an error of pydantic, and NaN, infinity and None gave one key."""
     with pytest.raises(BackboneError, match=r"config is a mapping of JSON values, .* \.tolist\(\)"):
         denoiser(Scaled(), call=by_number, config=config)
+
+
+@pytest.mark.parametrize("is_random", [True, False])
+def test_a_module_whose_output_is_random_is_refused(is_random):
+    """Dropout that stays on, in contrast to a module that draws the same numbers each time, or numbers without an effect."""
+
+    class Drawing(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, noisy, _):
+            drawn = torch.nn.functional.dropout(noisy, 0.5, training=True)
+            return self.convolution(drawn if is_random else noisy + 0 * drawn.nan_to_num())
+
+    backbone = ModuleBackbone(Drawing(), NoiseSchedule.from_betas([0.1, 0.2]), 3, name="drawing")
+    if is_random:
+        with pytest.raises(BackboneError, match="drawing draws random numbers in each pass"):
+            _ = backbone.taps
+    else:
+        assert [tap.name for tap in backbone.taps] == ["convolution"]

@@ -170,6 +170,20 @@ def test_labels_must_not_contradict_the_pixel_numbers_of_a_scene(dataset, tmp_pa
             np.testing.assert_array_equal(hsifeat.open_labels(folder / "gt.nc", numbered).classes, CLASSES)
 
 
+def test_a_single_cell_lies_on_the_whole_scene_only_if_its_coordinates_say_so(dataset, tmp_path):
+    """The features of one cell became those of all pixels, without a note."""
+    numbered = hsifeat.Scene(
+        "numbered", dataset.spectra.drop_attrs().assign_coords(y=np.arange(ROWS), x=np.arange(COLS))
+    )
+    plane = dataset.t0_e
+    for wrong in (plane[4:5, 3:4], plane[:1, :1], plane.drop_attrs()[4:5, 3:4]):
+        with pytest.raises(SceneError, match="the centres of its cells, run from"):
+            imported(numbered, wrong, tmp_path)
+    mean = plane.coarsen(y_s4=ROWS // STRIDE, x_s4=COLS // STRIDE).mean()
+    expected = np.broadcast_to(CELLS.mean((0, 1)), (ROWS, COLS, 2))
+    np.testing.assert_allclose(imported(numbered, mean, tmp_path / "mean", stride=44), expected, atol=1e-5)
+
+
 def test_a_list_of_pixels_is_no_grid(tmp_path):
     """Its pixels and cells were taken as rows and columns, with a note on a part of a larger array."""
     place = hsifeat.scenes.Georeference("EPSG:32632", (10, 0, 0, 0, -10, 0))

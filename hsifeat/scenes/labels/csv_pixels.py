@@ -13,7 +13,7 @@ from hsifeat.delimited_text import parse_int, read_lines, text_errors
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count, unescape_formula
 from hsifeat.scenes.label_map import Labels, safe_label_name
-from hsifeat.scenes.labels.classes import encode_classes, note_lost_classes
+from hsifeat.scenes.labels.classes import encode_classes, note_lost_classes, note_zeros
 from hsifeat.scenes.pixel_grid import PixelGrid
 
 _COLUMNS = ("row", "col", "class")
@@ -62,11 +62,22 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
         if count
         else ()
     )
-    notes += note_lost_classes(values[None], classes, class_names, path.name)
+    notes += (*note_lost_classes(values[None], classes, class_names, path.name), *note_zeros(values, "line", path.name))
+    known = np.zeros(classes.shape, bool)
+    known[rows, cols] = True
+    known[rows[conflicts], cols[conflicts]] = False
+    unknown = 0 if values.all() else int(np.count_nonzero(~known))
     if missing:
         unlabelled = format_count(missing, "pixel has the class NaN and stays", "pixels have the class NaN and stay")
         notes += (f"{path.name}: {unlabelled} unlabelled",)
-    return Labels(safe_label_name(path.stem), classes, class_names, notes=notes, georeference=scene.georeference)
+    return Labels(
+        safe_label_name(path.stem),
+        classes,
+        class_names,
+        notes=notes,
+        georeference=scene.georeference,
+        unknown_pixels=unknown,
+    )
 
 
 def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], list[str], int]:

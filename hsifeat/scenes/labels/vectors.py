@@ -15,7 +15,7 @@ from hsifeat.formatting import format_count
 from hsifeat.quiet_warnings import recorded_warnings
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
-from hsifeat.scenes.labels.classes import Classes, encode_classes, note_lost_classes
+from hsifeat.scenes.labels.classes import Classes, encode_classes, note_lost_classes, note_zeros
 from hsifeat.scenes.labels.geopackage import without_log
 from hsifeat.scenes.labels.reprojection import repeat_on_scene, reproject, scene_corners
 from hsifeat.scenes.pixel_grid import PixelGrid
@@ -130,8 +130,14 @@ def _read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     features = repeat_on_scene(features, target, scene)
     classes, raster_notes = _rasterise(features, values, target, scene, path.name)
     lost_notes = note_lost_classes(values[None], classes, class_names, path.name)
-    notes += (*drop_notes, *raster_notes, *lost_notes)
-    return Labels(name, classes, class_names, notes=notes, georeference=target)
+    notes += (*drop_notes, *raster_notes, *lost_notes, *note_zeros(values, "feature", path.name))
+    unknown = 0
+    if not values.all():
+        shifted, _ = _rasterise(
+            features, values.astype(np.min_scalar_type(int(values.max()) + 1)) + 1, target, scene, path.name
+        )
+        unknown = int(np.count_nonzero(shifted == 0))
+    return Labels(name, classes, class_names, notes=notes, georeference=target, unknown_pixels=unknown)
 
 
 def _read_features(path: Path, selection: str) -> tuple[GeoDataFrame, str, str, tuple[str, ...]]:

@@ -92,6 +92,11 @@ def read_cf_georeference(
         transform, problem = part_of_grid(gdal_transform, y, x)
     elif gdal_transform is not None:
         transform = _grid_of_coordinates(gdal_transform, y, x, scales)
+        if y is None and x is None:
+            part = "which is wrong if the array is a part of a larger one"
+            notes += (
+                f"{name}: without coordinates of rows and columns, the array lies at the GeoTransform of {mapping_name}, {part}",
+            )
     if transform is None:
         in_degrees = units[0].lower().startswith("deg")
         if crs is None and gdal_transform is None and (not problem or in_pixels or None in scales):

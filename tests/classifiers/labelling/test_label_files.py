@@ -126,6 +126,27 @@ def test_a_text_names_a_file_of_labels(tmp_path):
     assert (tmp_path / "trees.csv").read_text().split() == ["row,col,class", "0,1,oak", "1,0,ash", "1,1,ash"]
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".csv", ".gpkg", ".geojson"])
+def test_class_names_that_are_numbers_are_not_written_as_texts(suffix, georeference, tmp_path):
+    """They were read back as class numbers: crop code 211 became class 211, and names in another order exchanged classes."""
+    classes = np.indices(SHAPE).sum(axis=0) % 4
+    for names in ({1: "211", 2: "311", 3: "oak"}, {1: "2", 2: "3", 3: "1"}, {1: "NaN", 2: "a", 3: "b"}):
+        labels = Labels("codes", classes, names, georeference=georeference)
+        path = tmp_path / f"labels{suffix}"
+        if suffix == ".tif":
+            export_labels(labels, path)
+            found = open_labels(path, labels)
+            assert as_names(found) == as_names(labels)
+        else:
+            with pytest.raises(
+                SceneError, match="are numbers, which would be read .* as class numbers: write a .tif file"
+            ):
+                export_labels(labels, path)
+    same = Labels("codes", classes, {1: "1", 2: "2", 3: "3"}, georeference=georeference)
+    export_labels(same, tmp_path / f"same{suffix}")
+    np.testing.assert_array_equal(open_labels(tmp_path / f"same{suffix}", same).classes, classes)
+
+
 @pytest.mark.parametrize("suffix", [".tif", ".csv", ".geojson"])
 def test_labels_are_not_written_into_a_store(suffix, tmp_path):
     (tmp_path / "zarr.copy.json").touch()

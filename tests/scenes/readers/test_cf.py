@@ -246,6 +246,15 @@ def test_coordinates_with_two_dimensions_are_not_compared_with_the_geotransform(
     assert open_scene(tmp_path / "x.nc").georeference.transform == (20, 0, 500_000, 0, -20, 5_200_000)
 
 
+@pytest.mark.parametrize("name", ["x.nc", "x.zarr"])
+def test_a_file_without_coordinates_lies_at_its_geotransform_with_a_note(name, tmp_path):
+    part = with_geotransform([10, 11], slice(None)).drop_vars(["y", "x"])
+    part.to_netcdf(tmp_path / name) if name == "x.nc" else part.to_zarr(tmp_path / name, consolidated=False)
+    scene = open_scene(tmp_path / name)
+    assert scene.georeference.transform == (20, 0, 500_000, 0, -20, 5_200_000)
+    assert "lies at the GeoTransform of spatial_ref, which is wrong if the array is a part" in " ".join(scene.notes)
+
+
 def test_a_gap_in_a_file_without_a_crs_is_noted(tmp_path):
     part = with_geotransform([4, 5, 9], slice(None))
     mapping = xr.Variable((), 0, {"GeoTransform": part.spatial_ref.attrs["GeoTransform"]})
