@@ -13,7 +13,7 @@ from hsifeat.errors import SceneError
 from hsifeat.formatting import format_count
 from hsifeat.mapped_arrays import own_copy
 from hsifeat.objects_with_arrays import ReadOnlyArrays
-from hsifeat.scenes.colours import default_colours
+from hsifeat.scenes.colours import default_colours, unused_colour
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.scene_blocks import count_values
 from hsifeat.scenes.scene_checks import as_texts, check_type
@@ -219,7 +219,12 @@ class Labels(ReadOnlyArrays):
             )
         dtype = np.promote_types(self.classes.dtype, np.min_scalar_type(number))
         classes = np.where(self.classes == 0, dtype.type(number), self.classes.astype(dtype))
-        return replace(self, classes=classes, class_names={**self.class_names, number: "background"})
+        return replace(
+            self,
+            classes=classes,
+            class_names={**self.class_names, number: "background"},
+            class_colours={**self.class_colours, number: unused_colour(number, self.class_colours.values())},
+        )
 
     def describe_invalid(self, valid: NDArray[np.bool_]) -> str:
         """Describe the labelled pixels that are invalid, and the classes that have no other pixels; an empty text if there are none.

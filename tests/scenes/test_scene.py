@@ -20,6 +20,7 @@ from hsifeat import Projection, Window, extract, import_planes, mapped_arrays, o
 from hsifeat.errors import SceneError
 from hsifeat.features.scene_features import SceneFeatures
 from hsifeat.scenes import Georeference, Labels, Scene, open_scene
+from hsifeat.scenes.colours import default_colours
 from hsifeat.scenes.readers.raster import Raster
 from tests.helpers.label_files import NORTH_UP
 
@@ -244,6 +245,12 @@ def test_attributes_of_other_types_and_lengths_are_refused(attribute, value, mes
 def test_attributes_of_labels_of_other_types_are_refused(attribute, value, message):
     with pytest.raises(SceneError, match=message):
         Labels(**{"name": "x", "classes": np.array([[0, 1]]), attribute: value})
+
+
+def test_the_background_class_has_a_colour_of_its_own():
+    taken = default_colours([9])[9]
+    labels = Labels("roads", np.array([[0, 1]]), {1: "road"}, {1: taken}).with_background(9)
+    assert labels.class_colours[1] == taken != labels.class_colours[9]
 
 
 @pytest.mark.parametrize("number", ["3", None, 2.0, True, 1, 0])
