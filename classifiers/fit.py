@@ -128,7 +128,7 @@ def fit_model(
         check_input(input_set, head, one)
     if input_set.uses_spectra:
         scenes = scenes.with_matched_bands(listen)
-    truth = join_label_maps(select_scene_labels(scenes, labels, background_class), scenes.aliases)
+    truth = join_label_maps(select_scene_labels(scenes, labels, background_class, listen=listen), scenes.aliases)
     check_classes(truth, f"give it a number with `background_class={max(truth.counts) + 1}`")
     rule = (
         None if split is None else parse_split(split, common_label_maps(scenes) if split == OfficialSplit.text else {})

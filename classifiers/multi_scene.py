@@ -14,6 +14,8 @@ from classifiers.splits import merge_official_maps
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
 from hsifeat.features.scene_set import SceneSet, single_stores
+from hsifeat.formatting import format_count
+from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.scenes import Labels
 from hsifeat.scenes.colours import unused_colour
 from hsifeat.scenes.label_map import ScenePart
@@ -37,7 +39,11 @@ def check_same_recipes(scenes: Sequence[Features]) -> None:
 
 
 def select_scene_labels(
-    scenes: SceneSet, labels: str | Labels | None = None, background_class: int | None = None
+    scenes: SceneSet,
+    labels: str | Labels | None = None,
+    background_class: int | None = None,
+    *,
+    listen: Listener = silent,
 ) -> list[Labels]:
     """Return one label map per scene. Invalid pixels are unlabelled.
 
@@ -50,6 +56,8 @@ def select_scene_labels(
         `merge_label_maps`. [default: see `select_labels`]
     background_class : int, optional
         Class number to give to the pixels that are 0 in the label map. [default: 0 means unlabelled]
+    listen : callable
+        Receives a note on the number of these pixels.
 
     Raises
     ------
@@ -66,6 +74,15 @@ def select_scene_labels(
             one = one.with_background(background_class)
         valid = features.valid_labels(one)
         maps.append(replace(valid, georeference=valid.georeference or features.georeference))
+    if background_class is not None:
+        count = sum(one.counts.get(background_class, 0) for one in maps)
+        listen(
+            Note(
+                f"{format_count(count, 'pixel')} that are 0 in the labels {maps[0].name!r} have the class {background_class}: pixels without a "
+                "value in the label file (no data, outside of it, in no polygon, or with several classes) are 0, too; to leave them out, "
+                "add 1 to all classes of the file instead"
+            )
+        )
     if not any(one.counts for one in maps):
         raise StoreError(f"the labels {maps[0].name!r} have no labelled pixel with data: choose another label map")
     return maps

@@ -204,7 +204,7 @@ class PixelTable(ReadOnlyArrays):
         if spectra or window is not None or spectral_patch is not None:
             scenes = scenes.with_matched_bands(listen)
         tables: list[PixelTable] = []
-        label_maps = select_scene_labels(scenes, labels, background_class)
+        label_maps = select_scene_labels(scenes, labels, background_class, listen=listen)
         for features, label_map, names in zip(scenes.scenes, label_maps, scenes.aliases, strict=True):
             layout = make_layout(
                 features,

@@ -23,7 +23,7 @@ _callers_precision = ""
 
 
 @contextmanager
-def own_random_state(seed: int | None = None, devices: Sequence[torch.device | int] = ()) -> Iterator[None]:
+def own_random_state(seed: int | None = None, devices: Sequence[torch.device | str | int] = ()) -> Iterator[None]:
     """Draw torch's random numbers in a ``with`` block from a state that no other block can change.
 
     Layers draw initial weights and dropout from the generators of the process. The blocks of several threads therefore run
@@ -35,7 +35,7 @@ def own_random_state(seed: int | None = None, devices: Sequence[torch.device | i
     ----------
     seed : int, optional
         Seed of the generators. [default: the block continues in the current state]
-    devices : sequence of torch.device or int
+    devices : sequence of torch.device, str or int
         GPUs whose generators are restored, too.
     """
     import torch

@@ -134,8 +134,7 @@ def merge_official_maps(maps: Mapping[str, Labels]) -> Labels | None:
     classes = np.where(train.classes != 0, train.classes, test.classes)
     names = test.class_names | train.class_names
     colours = test.class_colours | train.class_colours
-    unknown = max(train.unknown_pixels, test.unknown_pixels)
-    return Labels(f"{TRAIN}+{TEST}", classes, names, colours, georeference=train.georeference, unknown_pixels=unknown)
+    return Labels(f"{TRAIN}+{TEST}", classes, names, colours, georeference=train.georeference)
 
 
 def _numbered_like(reference: Labels, other: Labels) -> Labels:

@@ -6,11 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hsifeat.backbones.exclusive import exclusive_property
+from hsifeat.backbones.locked_imports import without_compiler
 from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.schedule import NoiseSchedule
 from hsifeat.backbones.taps import first_tensor
@@ -170,7 +172,7 @@ class ModuleBackbone(NetworkBackbone):
             has a feature map whose side divides `probe_side`. If the module draws random numbers in each pass.
         """
         try:
-            with own_random_state():
+            with self._own_random_state():
                 taps = self._find_taps()
             is_random = self._is_random()
         except Exception as error:  # the user's module may raise anything
@@ -186,8 +188,8 @@ class ModuleBackbone(NetworkBackbone):
             )
         if is_random:
             raise BackboneError(
-                f"{self.name} draws random numbers in each pass, so that its features differ from run to run: turn this off, or pass fixed "
-                "numbers to the module"
+                f"{self.name} draws random numbers in each pass, so that its features differ from run to run: turn off dropout that stays on in "
+                "evaluation mode, or pass fixed numbers to the module"
             )
         return taps
 
@@ -195,17 +197,24 @@ class ModuleBackbone(NetworkBackbone):
         """Return whether the output of the module depends on the random numbers of torch, as with dropout that stays on."""
         import torch
 
-        network = self.network
-        image = torch.linspace(-1, 1, self._side**2, device=self.probe_device).reshape(1, 1, self._side, self._side)
+        network, device = self.network, torch.device(self.probe_device)
+        image = torch.linspace(-1, 1, self._side**2, device=device).reshape(1, 1, self._side, self._side)
 
-        def run(seed: int) -> tuple[Any, bool]:
-            with own_random_state(seed), torch.no_grad():
-                before = torch.get_rng_state()
-                output = first_tensor(self.call(network, image.expand(1, self.denoiser_channels, -1, -1), 0))
-                return output, not torch.equal(before, torch.get_rng_state())
+        def run() -> Any:
+            with device, torch.no_grad(), without_compiler():
+                return first_tensor(self.call(network, image.repeat(1, self.denoiser_channels, 1, 1), 0))
 
-        output, draws = run(0)
-        return draws and not all(torch.equal(output, run(seed)[0]) for seed in (1, 2))
+        def state() -> torch.Tensor:
+            return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+        with self._own_random_state():
+            before, output = state(), run()
+            if output is None or torch.equal(before, state()):
+                return False
+            return not torch.allclose(output, run(), rtol=1e-3, atol=1e-5, equal_nan=True)
+
+    def _own_random_state(self) -> AbstractContextManager[None]:
+        return own_random_state(devices=[self.probe_device] if self.probe_device.startswith("cuda") else ())
 
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the layers' outputs, as plain JSON values."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -340,9 +340,8 @@ def _has_labels(store: Store, name: str, labels: Labels) -> bool:
         return False
 
 
-def _attributes(labels: Labels) -> dict[str, Any]:
-    unknown = {"unknown_pixels": labels.unknown_pixels} if labels.unknown_pixels else {}
-    return unknown | {
+def _attributes(labels: Labels) -> dict[str, dict[str, str]]:
+    return {
         "class_names": {str(c): name for c, name in labels.class_names.items()},
         "class_colours": {str(c): colour for c, colour in labels.class_colours.items()},
     }

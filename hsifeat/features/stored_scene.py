@@ -42,5 +42,4 @@ def _labels(store: Store, name: str) -> Labels:
         {int(number): text for number, text in attributes.get("class_names", {}).items()},
         {int(number): colour for number, colour in attributes.get("class_colours", {}).items()},
         georeference=georeference_of(store),
-        unknown_pixels=attributes.get("unknown_pixels", 0),
     )

@@ -306,22 +306,16 @@ def check_pixel_numbers(axes: Sequence[FileVariable | None], cube: Cube, name: s
         Names of the features and of the scene, for messages.
     """
     for axis, (variable, own) in enumerate(zip(axes, number_axes(_whole_cube(cube)), strict=True)):
-        found, wanted = np.array([] if variable is None else variable.values()), _numbers(own)
-        if variable is None or not len(found) or not np.isfinite(found).all():
+        found, own_values = (np.array([] if one is None else one.values()) for one in (variable, own))
+        if variable is None or not len(found) or not np.isfinite(found).all() or np.array_equal(found, own_values):
             continue
+        wanted = _numbers(own)
         if wanted is None:
             if not _may_number_pixels([variable], None):
                 continue
-            wanted = np.arange(max(int(cube.shape[axis]), 2), dtype=np.float64)
-        wanted_step = (wanted[-1] - wanted[0]) / (len(wanted) - 1)
-        # A single cell is placed on the whole scene, by its shape.
-        step = (found[-1] - found[0]) / (len(found) - 1) if len(found) > 1 else len(wanted) * wanted_step
-        # A plain count has no position. Coordinates that hsifeat wrote, with the attribute `stride`, are those of the whole scene.
-        counted = (step == 1 or len(found) == 1) and found[0] in {0, 0.5, 1} and "stride" not in variable.attrs
-        cell = max(abs(step), abs(wanted_step))
-        first = abs((found[0] - step / 2) - (wanted[0] - wanted_step / 2))
-        last = abs((found[-1] + step / 2) - (wanted[-1] + wanted_step / 2))
-        if step * wanted_step > 0 and (counted or (first <= abs(wanted_step) / 4 and last < cell)):
+            wanted = np.arange(int(cube.shape[axis]), dtype=np.float64)
+        wanted_step = (wanted[-1] - wanted[0]) / (len(wanted) - 1) if len(wanted) > 1 else 1.0
+        if _lie_on(found, variable.attrs, wanted, wanted_step):
             continue
         dim = variable.dims[0]
         raise SceneError(
@@ -329,6 +323,26 @@ def check_pixel_numbers(axes: Sequence[FileVariable | None], cube: Cube, name: s
             f"{wanted[-1]:g}: sort them, as in array.sortby({dim!r}), take the same part of both arrays, or give array.values if "
             "the features are on the pixels of the scene"
         )
+
+
+def _lie_on(
+    found: NDArray[np.float64], attrs: Mapping[str, Any], wanted: NDArray[np.float64], wanted_step: float
+) -> bool:
+    """Return whether cells with the coordinates `found` cover the pixels of an axis with the coordinates `wanted`."""
+    # A plain count has no position. Coordinates that hsifeat wrote, with the attribute `stride`, are those of the whole scene.
+    is_count = found[0] in {0, 0.5, 1} and "stride" not in attrs
+    if len(found) > 1:
+        steps = [(found[-1] - found[0]) / (len(found) - 1)]
+        is_count = is_count and steps[0] == 1
+    else:  # the side of a single cell is its stride, or that of the whole axis
+        steps = [len(wanted) * wanted_step, *parse_numbers(np.ravel(attrs.get("stride", [])))]
+    for step in steps:
+        cell = max(abs(step), abs(wanted_step))
+        first = abs((found[0] - step / 2) - (wanted[0] - wanted_step / 2))
+        last = abs((found[-1] + step / 2) - (wanted[-1] + wanted_step / 2))
+        if step * wanted_step > 0 and (is_count or (first <= abs(wanted_step) / 4 and last < cell)):
+            return True
+    return False
 
 
 def has_numbers(cube: Cube | None) -> bool:

@@ -105,9 +105,6 @@ class Labels(ReadOnlyArrays):
     parts : tuple of ScenePart
         The scenes of a map of several scenes, which are stacked vertically on the grid of the map. Empty for a map of one
         scene. Distances between pixels of different scenes have no meaning.
-    unknown_pixels : int
-        Number of pixels that are 0 in `classes` because they have no single value in the file that was read: they are no data
-        there, lie outside of it, or have several classes. Such pixels can't be told from those of a class 0.
 
     Raises
     ------
@@ -132,7 +129,6 @@ class Labels(ReadOnlyArrays):
     notes: tuple[str, ...] = ()
     georeference: Georeference | None = None
     parts: tuple[ScenePart, ...] = ()
-    unknown_pixels: int = 0
     _read_only = ("classes",)
 
     def __post_init__(self) -> None:
@@ -169,8 +165,6 @@ class Labels(ReadOnlyArrays):
             )
         check_class_texts(self.class_names, self.class_colours, what)
         check_type(self.georeference, Georeference | None, f"{what}: georeference must be a Georeference or None")
-        if as_int(self.unknown_pixels) is None or not 0 <= self.unknown_pixels <= self.classes.size:
-            raise SceneError(f"{what}: unknown_pixels is a number of pixels; found {self.unknown_pixels!r:.40}")
         object.__setattr__(self, "notes", as_texts(self.notes, f"{what}: notes"))
 
     def __repr__(self) -> str:
@@ -198,7 +192,7 @@ class Labels(ReadOnlyArrays):
         Raises
         ------
         SceneError
-            If the map already has a class `number`. If `number` is not between 1 and 2**31 - 1. If the map has `unknown_pixels`.
+            If the map already has a class `number`. If `number` is not between 1 and 2**31 - 1.
 
         Examples
         --------
@@ -210,12 +204,6 @@ class Labels(ReadOnlyArrays):
             raise SceneError(
                 f"the background class of the labels {self.name!r} must be a number from 1 to {LARGEST_CLASS} other than {taken}, the "
                 f"classes of the map; found {number!r}"
-            )
-        if self.unknown_pixels:
-            raise SceneError(
-                f"{format_count(self.unknown_pixels, 'pixel')} of the labels {self.name!r} had no single value in the file (no data, outside of it, or "
-                "cells of several classes), and became 0 like those of a class 0: add 1 to all classes of the file, and add it again with "
-                "hsifeat extract --labels"
             )
         dtype = np.promote_types(self.classes.dtype, np.min_scalar_type(number))
         classes = np.where(self.classes == 0, dtype.type(number), self.classes.astype(dtype))

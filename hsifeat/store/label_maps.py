@@ -13,7 +13,7 @@ from hsifeat.errors import StoreError
 from hsifeat.store.keys import LABELS, is_store_file
 from hsifeat.store.plane_layout import small_array_options
 from hsifeat.store.store_files import StoreFiles, damage_errors
-from hsifeat.types import LARGEST_CLASS, as_int, has_labelled_axes
+from hsifeat.types import LARGEST_CLASS, has_labelled_axes
 
 if TYPE_CHECKING:
     import zarr
@@ -83,7 +83,7 @@ class LabelMaps:
             Class number of each pixel; 0 means unlabelled.
         attributes : dict of str to JSON value
             Attributes of the array: ``class_names`` and ``class_colours`` give the name and the colour of each class
-            number, and ``unknown_pixels`` is that of `hsifeat.Labels`.
+            number.
 
         Raises
         ------
@@ -136,8 +136,6 @@ def _format_error(
             return f"{attribute} of the label map {name} must be texts by class number; found {texts!r:.80}"
         if not all(re.fullmatch(form, text, re.DOTALL) for text in texts.values()):
             return f"a colour of the label map {name} is text such as #1f77b4; found {texts!r:.80}"
-    if as_int(unknown := attributes.get("unknown_pixels", 0)) is None or not 0 <= unknown <= array.size:
-        return f"unknown_pixels of the label map {name} is a number of pixels; found {unknown!r:.80}"
     return ""
 
 

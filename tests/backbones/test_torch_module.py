@@ -151,3 +151,22 @@ def test_a_module_whose_output_is_random_is_refused(is_random):
             _ = backbone.taps
     else:
         assert [tap.name for tap in backbone.taps] == ["convolution"]
+
+
+@pytest.mark.parametrize("change", ["view", "in place", "no tensor", "NaN"])
+def test_modules_that_are_not_random_are_accepted(change):
+    class Odd(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, noisy, _):
+            torch.rand(1)
+            if change == "in place":
+                noisy.sub_(0.5)
+            output = self.convolution(noisy.view(len(noisy), -1).view_as(noisy))
+            return {"no tensor": None, "NaN": output * torch.nan}.get(change, output)
+
+    backbone = ModuleBackbone(Odd(), NoiseSchedule.from_betas([0.1, 0.2]), 3, name="odd")
+    state = torch.get_rng_state()
+    assert [tap.name for tap in backbone.taps] == ["convolution"] and torch.equal(torch.get_rng_state(), state)

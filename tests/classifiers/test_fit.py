@@ -119,7 +119,19 @@ def test_a_map_of_zeros_and_ones_needs_a_background_class(opened, monkeypatch):
     monkeypatch.setattr("classifiers.multi_scene.select_labels", lambda *_: binary)
     with pytest.raises(StoreError, match="because 0 means unlabelled: .* with `background_class=2`"):
         fit_model(features, "lda", inputs="spectra")
-    model = fit_model(features, "lda", inputs="spectra", background_class=2)
+    notes = []
+    model = fit_model(
+        features,
+        "lda",
+        inputs="spectra",
+        background_class=2,
+        listen=lambda event: notes.append(getattr(event, "message", "")),
+    )
+    zeros = np.count_nonzero(features.valid & (binary.classes == 0))
+    told = (
+        f"{zeros} pixels that are 0 in the labels 'fields' have the class 2: pixels without a value in the label file"
+    )
+    assert any(note.startswith(told) for note in notes)
     assert model.class_names == {1: "corn", 2: "background"}
     assert model.train_pixels == features.valid.sum()
     with pytest.raises(SceneError, match="must be a number from 1 to 2147483647 other than 1"):

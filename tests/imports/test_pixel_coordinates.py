@@ -184,6 +184,21 @@ def test_a_single_cell_lies_on_the_whole_scene_only_if_its_coordinates_say_so(da
     np.testing.assert_allclose(imported(numbered, mean, tmp_path / "mean", stride=44), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("rows", [slice(5, 6), slice(5, 8)])
+def test_scenes_of_few_rows_take_their_own_planes(rows, tmp_path):
+    """A scene of one row, and one with fewer rows than a cell has."""
+    cube = xr.DataArray(CUBE, {"y": np.arange(ROWS), "x": np.arange(COLS)}, ("y", "x", "band"))[rows]
+    scene = hsifeat.Scene("s", cube)
+    np.testing.assert_array_equal(imported(scene, cube, tmp_path / "own", dtype="float32"), cube.values)
+    with pytest.raises(SceneError, match="the centres of its cells, run from"):
+        imported(scene, cube.assign_coords(y=cube.y + 4), tmp_path / "moved")
+    plain = hsifeat.Scene("p", CUBE[:3])
+    cells = hsifeat.import_planes(plain, {"e": CELLS[:1]}, out=tmp_path / "cells.zarr")
+    plane = hsifeat.open_features(cells).to_xarray().t0_e
+    numbered = hsifeat.Scene("n", xr.DataArray(CUBE[:3], {"y": np.arange(3), "x": np.arange(COLS)}, ("y", "x", "band")))
+    np.testing.assert_allclose(imported(numbered, plane, tmp_path / "few"), PIXELS[:3], rtol=1e-3)
+
+
 def test_a_list_of_pixels_is_no_grid(tmp_path):
     """Its pixels and cells were taken as rows and columns, with a note on a part of a larger array."""
     place = hsifeat.scenes.Georeference("EPSG:32632", (10, 0, 0, 0, -10, 0))

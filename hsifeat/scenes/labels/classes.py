@@ -27,7 +27,7 @@ _REQUIREMENT = "labels must be whole numbers, with 0 for unlabelled"
 
 def read_classes(
     array: Cube, nodata: Sequence[float], name: str, *, can_declare_nodata: bool = True
-) -> tuple[Classes, NDArray[np.bool_] | None, tuple[str, ...]]:
+) -> tuple[Classes, tuple[str, ...]]:
     """Read a raster of class numbers block by block.
 
     Parameters
@@ -45,8 +45,6 @@ def read_classes(
     -------
     classes : (rows, cols) unsigned integer array
         Class numbers, in the smallest dtype that can represent all of them.
-    missing : (rows, cols) bool array or None
-        Pixels with a no-data value other than 0; None if there are none.
     notes : tuple of str
         A note on the number of no-data pixels. A note if the map contains zeros, although the file declares no-data values
         other than 0. A note if the highest class is the largest value of the dtype of `array`, since this value may be an
@@ -60,26 +58,25 @@ def read_classes(
     Examples
     --------
     >>> read_classes(np.array([[1, 255]]), [255], "gt.tif")
-    (array([[1, 0]], dtype=uint8), array([[False,  True]]), ('gt.tif: 1 pixel of nodata became 0',))
+    (array([[1, 0]], dtype=uint8), ('gt.tif: 1 pixel of nodata became 0',))
     """
     if np.dtype(array.dtype).kind not in "biuf":
         raise SceneError(f"{name}: {_REQUIREMENT}; found {array.dtype}")
     rows, cols = array.shape
     classes: Classes = np.zeros((rows, cols), np.uint8)
-    missing = np.zeros((rows, cols), bool)
-    zero_count = highest = 0
+    nodata_count = zero_count = highest = 0
     for block in blocks(rows, cols):
         values = np.asarray(array[block.slices])
-        missing[block.slices] = is_nodata(values, tuple(value for value in nodata if value != 0))
+        missing = is_nodata(values, tuple(value for value in nodata if value != 0))
+        nodata_count += int(np.count_nonzero(missing))
         zero_count += int(np.count_nonzero(values == 0))
-        values = np.where(missing[block.slices], np.zeros((), values.dtype), values)
+        values = np.where(missing, np.zeros((), values.dtype), values)
         _check_values(values, name, can_declare_nodata=can_declare_nodata)
         highest = max(highest, int(values.max(initial=0)))
         dtype = np.min_scalar_type(int(values.max(initial=0)))
         if dtype.itemsize > classes.dtype.itemsize:
             classes = classes.astype(dtype)
         classes[block.slices] = values
-    nodata_count = int(np.count_nonzero(missing))
     notes = [f"{name}: {format_count(nodata_count, 'pixel')} of nodata became 0"] if nodata_count else []
     declared_values = [value for value in nodata if value not in NETCDF_FILLS.values()]
     if zero_count and declared_values and 0 not in nodata:
@@ -98,7 +95,7 @@ def read_classes(
                 else "replace it by 0"
             )
         )
-    return classes, missing if nodata_count else None, tuple(notes)
+    return classes, tuple(notes)
 
 
 def note_lost_classes(

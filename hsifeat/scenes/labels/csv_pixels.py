@@ -63,21 +63,10 @@ def read_pixel_csv(path: Path, scene: PixelGrid) -> Labels:
         else ()
     )
     notes += (*note_lost_classes(values[None], classes, class_names, path.name), *note_zeros(values, "line", path.name))
-    known = np.zeros(classes.shape, bool)
-    known[rows, cols] = True
-    known[rows[conflicts], cols[conflicts]] = False
-    unknown = 0 if values.all() else int(np.count_nonzero(~known))
     if missing:
         unlabelled = format_count(missing, "pixel has the class NaN and stays", "pixels have the class NaN and stay")
         notes += (f"{path.name}: {unlabelled} unlabelled",)
-    return Labels(
-        safe_label_name(path.stem),
-        classes,
-        class_names,
-        notes=notes,
-        georeference=scene.georeference,
-        unknown_pixels=unknown,
-    )
+    return Labels(safe_label_name(path.stem), classes, class_names, notes=notes, georeference=scene.georeference)
 
 
 def _read_lines(path: Path, scene: PixelGrid) -> tuple[list[tuple[int, int]], list[str], int]:

@@ -5,14 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hsifeat.errors import SceneError
 from hsifeat.scenes.array_coordinates import array_pixel_axes, check_pixel_numbers, has_numbers
-from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, safe_label_name
-from hsifeat.scenes.labels.classes import Classes, drop_zero, note_lost_classes, read_classes
+from hsifeat.scenes.labels.classes import drop_zero, note_lost_classes, read_classes
 from hsifeat.scenes.labels.csv_pixels import read_pixel_csv
 from hsifeat.scenes.labels.resampling import align_to_grid
 from hsifeat.scenes.labels.vectors import read_vectors, split_vector_source
@@ -97,7 +93,7 @@ def open_labels(source: str | Path, scene: PixelGrid | None = None) -> Labels:
 
 def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> Labels:
     raster = read_raster(path, 2, variable)
-    classes, missing, class_notes = read_classes(
+    classes, class_notes = read_classes(
         raster.array,
         distinct_values(raster.nodata),
         path.name,
@@ -105,7 +101,7 @@ def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> L
     )
     class_names, zero_notes = drop_zero(raster.class_names, classes, path.name)
     notes = (*raster.notes, *raster.scale_notes, *class_notes, *zero_notes)
-    georeference, unknown = raster.georeference, 0 if missing is None else int(np.count_nonzero(missing))
+    georeference = raster.georeference
     if scene is not None:
         grid = _pixel_grid(scene) if raster.pixel_axes else None
         if grid is not None:
@@ -115,32 +111,13 @@ def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> L
             check_pixel_numbers(raster.pixel_axes, cube, path.name, scene.name)
         aligned, grid_notes = align_to_grid(classes, georeference, grid or scene, path.name)
         notes += grid_notes
-        if missing is not None or aligned is not classes:
-            unknown = _count_unknown(classes, missing, georeference, grid or scene, path.name)
         if aligned is not classes:
             notes += note_lost_classes(classes, aligned, class_names, path.name)
         classes, georeference = aligned, scene.georeference
     # The name of a variable in an HDF5 file may be a path.
     name = (variable or "").rpartition("/")[2] or Path(path.name.removesuffix(".gz")).stem
     class_colours = {number: colour for number, colour in raster.class_colours.items() if number > 0}
-    return Labels(
-        safe_label_name(name), classes, class_names, class_colours, notes, georeference, unknown_pixels=unknown
-    )
-
-
-def _count_unknown(
-    classes: Classes,
-    missing: NDArray[np.bool_] | None,
-    georeference: Georeference | None,
-    scene: PixelGrid,
-    name: str,
-) -> int:
-    """Return the number of pixels of the scene without a value in a raster; see `Labels.unknown_pixels`."""
-    shifted = classes.astype(np.min_scalar_type(int(classes.max(initial=0)) + 1)) + 1
-    if missing is not None:
-        shifted[missing] = 0
-    aligned, _ = align_to_grid(shifted, georeference, scene, name)
-    return int(np.count_nonzero(aligned == 0))
+    return Labels(safe_label_name(name), classes, class_names, class_colours, notes, georeference)
 
 
 def _pixel_grid(scene: PixelGrid) -> PixelGrid | None:

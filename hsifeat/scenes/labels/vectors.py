@@ -131,13 +131,7 @@ def _read_vectors(path: Path, selection: str, scene: PixelGrid) -> Labels:
     classes, raster_notes = _rasterise(features, values, target, scene, path.name)
     lost_notes = note_lost_classes(values[None], classes, class_names, path.name)
     notes += (*drop_notes, *raster_notes, *lost_notes, *note_zeros(values, "feature", path.name))
-    unknown = 0
-    if not values.all():
-        shifted, _ = _rasterise(
-            features, values.astype(np.min_scalar_type(int(values.max()) + 1)) + 1, target, scene, path.name
-        )
-        unknown = int(np.count_nonzero(shifted == 0))
-    return Labels(name, classes, class_names, notes=notes, georeference=target, unknown_pixels=unknown)
+    return Labels(name, classes, class_names, notes=notes, georeference=target)
 
 
 def _read_features(path: Path, selection: str) -> tuple[GeoDataFrame, str, str, tuple[str, ...]]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 
+import geopandas
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
+from rasterio import Affine
 
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Scene, open_labels
 from tests.helpers.georeferenced import blank_scene
+from tests.helpers.label_files import NORTH_UP
 
 
 @pytest.mark.parametrize(
@@ -134,3 +138,23 @@ def test_the_class_nan_is_unlabelled(tmp_path):
     labels = open_labels(tmp_path / "gt.csv", Scene("x", np.ones((2, 2, 3))))
     assert labels.classes.tolist() == [[3, 0], [0, 0]]
     assert labels.notes == ("gt.csv: 2 pixels have the class NaN and stay unlabelled",)
+
+
+@pytest.mark.parametrize(("kind", "what"), [("csv", "2 lines have"), ("gpkg", "2 features have")])
+def test_features_and_lines_of_class_0_are_counted(kind, what, tmp_path):
+    """Classes that were counted from 0 lost their first class, without a note."""
+    path, places = tmp_path / f"gt.{kind}", [(0, 0, 0), (1, 1, 0), (2, 2, 1), (2, 3, 2)]
+    scene = blank_scene(3, 4, NORTH_UP)
+    if kind == "csv":
+        path.write_text("row,col,class\n" + "".join(f"{row},{col},{number}\n" for row, col, number in places))
+    else:
+        transform = Affine(*scene.georeference.transform)
+        points = [shapely.Point(transform @ (col + 0.5, row + 0.5)) for row, col, _ in places]
+        classes = [number for *_, number in places]
+        geopandas.GeoDataFrame({"class": classes}, geometry=points, crs=scene.georeference.crs).to_file(path)
+    labels = open_labels(path, scene)
+    assert (
+        f"{path.name}: {what} the class 0, which means unlabelled: if 0 is a class, add 1 to all classes"
+        in labels.notes
+    )
+    assert labels.counts == {1: 1, 2: 1}

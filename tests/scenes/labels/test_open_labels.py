@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import geopandas
 import netCDF4
 import numpy as np
 import pytest
 import rasterio
 import rasterio.warp
-import shapely
 from rasterio import Affine
 
-from hsifeat import extract, open_features
 from hsifeat.errors import SceneError
-from hsifeat.scenes import Georeference, Labels, Scene, open_labels, open_scene
+from hsifeat.scenes import Labels, Scene, open_labels, open_scene
 from hsifeat.scenes.labels import open_labels as open_labels_module
 from tests.helpers.georeferenced import blank_scene, read_first_band
 from tests.helpers.label_files import NORTH_UP, write_label_tif
@@ -253,48 +250,3 @@ def test_labels_elsewhere_are_not_attached(changes, same):
         with pytest.raises(SceneError, match="labels 'gt' have another georeference than the scene x"):
             scene.with_labels(labels)
     assert replace(scene, georeference=None).with_labels(labels).labels == {"gt": labels}
-
-
-@pytest.mark.parametrize("kind", ["whole", "nodata", "smaller", "finer", "points", "polygons"])
-def test_a_background_class_is_not_given_to_pixels_without_a_value(kind, tmp_path):
-    """No-data pixels, those outside of the file and those of mixed cells were trained as background."""
-    values = np.uint8([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]])
-    scene = Scene("s", np.ones((3, 4, 2)), georeference=Georeference("EPSG:32617", tuple(NORTH_UP)[:6]))
-    source, unknown = tmp_path / "gt.tif", 0
-    if kind == "nodata":
-        values[0] = 255
-        unknown = 4
-    elif kind == "smaller":
-        values, unknown = values[:2], 4
-    elif kind == "finer":
-        values = values.repeat(2, 0).repeat(2, 1)
-        values[0, 0] = 1
-        unknown = 1
-    if kind == "points":
-        source, unknown = tmp_path / "gt.csv", 12 - 3
-        source.write_text("row,col,class\n0,0,0\n1,1,1\n2,2,1\n")
-    elif kind == "polygons":
-        source, unknown = tmp_path / "gt.gpkg", 12 - 2
-        cells = [shapely.Point(NORTH_UP @ (col + 0.5, row + 0.5)) for row, col in ((0, 0), (1, 2))]
-        geopandas.GeoDataFrame({"class": [0, 1]}, geometry=cells, crs="EPSG:32617").to_file(source)
-    else:
-        factor = values.shape[1] // 4
-        write_label_tif(source, values, nodata=255, transform=NORTH_UP @ Affine.scale(1 / factor))
-    labels = open_labels(source, scene)
-    assert labels.unknown_pixels == unknown
-    is_noted = any(
-        "the class 0, which means unlabelled: if 0 is a class, add 1 to all" in note for note in labels.notes
-    )
-    assert is_noted == (kind in {"points", "polygons"})
-    stored = open_features(
-        extract(scene.with_labels(labels), backbone="context", layers=["mean-3"], out=tmp_path / "s.zarr")
-    )
-    assert stored.labels().unknown_pixels == unknown
-    for each in (labels, stored.labels()):
-        if unknown:
-            with pytest.raises(
-                SceneError, match=rf"^{unknown} pixels? of the labels 'gt' had no single value in the file"
-            ):
-                each.with_background(2)
-        else:
-            np.testing.assert_array_equal(each.with_background(2).classes, np.where(values == 0, 2, values))
