@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import EntryPoint
 
 from hsifeat.registration import distribution_of, registered_entries
@@ -17,10 +18,11 @@ def registered_rules() -> dict[str, EntryPoint]:
     return registered_entries(GROUP)
 
 
+@cache
 def rule_distribution(text: str) -> dict[str, str]:
     """Return the name and version of the package that provides the rule of a text such as ``guided:4``, as ``{name: version}``.
 
-    For a built-in rule, and for an empty text, the dict is empty.
+    For a built-in rule, and for an empty text, the dict is empty. The result is cached, because a benchmark needs it for each run.
 
     >>> rule_distribution("guided:4"), rule_distribution("")
     ({}, {})

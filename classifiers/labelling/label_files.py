@@ -59,7 +59,8 @@ def export_labels(labels: Labels, path: str | Path) -> tuple[str, ...]:
     SceneError
         If the suffix is unknown. If no pixel is labelled. If a class number is above 65535 and the file is a ``.tif``. If
         class names are numbers, and the file is no ``.tif``. If polygons are requested and the labels have no CRS, or if a
-        ``.gpkg`` file can't hold their CRS, such as a rotated pole. If a polygon of a ``.geojson`` file lies around a pole or touches it, or reaches beyond the edge of the map in its CRS.
+        ``.gpkg`` file can't hold their CRS, such as a rotated pole. If a polygon of a ``.geojson`` file lies around a pole or
+        touches it, or reaches beyond the edge of the map in its CRS.
     StoreError
         If the file lies in a store or a model, or in a folder that is not writable. If the path of a ``.tif`` or ``.gpkg`` file
         is not UTF-8.

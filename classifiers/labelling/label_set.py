@@ -173,7 +173,8 @@ def new_class(
     number : int or None
         Class number. If None, it is one more than the highest number in `others`.
     colour : str or None
-        Colour as ``#rrggbb``. If None, it is the default colour of the class number, or of the next number whose default colour no other class has.
+        Colour as ``#rrggbb``. If None, it is the default colour of the class number, or of the next number whose default
+        colour no other class has.
     key : str or None
         Keyboard key, see `LabelClass`. If None, it is the first free digit.
 

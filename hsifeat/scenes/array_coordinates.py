@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from hsifeat.errors import SceneError
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.georeference import Georeference, is_wkt
-from hsifeat.scenes.readers.cf_georeference import axis_coordinates, is_rotated, read_cf_georeference
+from hsifeat.scenes.readers.cf_georeference import (
+    axis_coordinates,
+    is_rotated,
+    read_cf_georeference,
+    read_gdal_transform,
+)
 from hsifeat.scenes.readers.coordinate_units import parse_unit
 from hsifeat.scenes.readers.pixel_coordinates import count_pixels, pixel_axes, pixel_georeference
 from hsifeat.scenes.readers.raster import FileVariable
@@ -211,12 +216,9 @@ def _read_position(array: Any, name: str) -> _Position:
     keys = axis_coordinates(spatial, variables)
     variables |= {dim: variables[label] for dim, label in zip(spatial, keys, strict=True) if label is not None}
     has_coordinates = set(spatial) <= set(variables)
-    if (
-        key is not None
-        and has_coordinates
-        and min(array.shape[:2]) > 1
-        and not _is_rotated(transform, *array.shape[:2])
-    ):
+    grid = None if key is None else read_gdal_transform(variables[key])
+    rotated = grid is not None and is_rotated(grid, *array.shape[:2])
+    if key is not None and has_coordinates and min(array.shape[:2]) > 1 and not rotated:
         # A slice keeps the GeoTransform of the whole array.
         stated = {label: value for label, value in variables[key].attrs.items() if label != "GeoTransform"}
         variables[key] = replace(variables[key], attrs=stated)
@@ -376,15 +378,6 @@ def _numbers_of(transform: Any) -> NDArray[np.float64]:
     return parse_numbers(
         transform.split() if isinstance(transform, str) else np.ravel([] if transform is None else transform)
     )
-
-
-def _is_rotated(transform: Any, rows: int, cols: int) -> bool:
-    """Return whether an attribute ``GeoTransform`` states a rotated grid."""
-    numbers = _numbers_of(transform).tolist()
-    if len(numbers) != 6:
-        return False
-    c, a, b, f, d, e = numbers
-    return is_rotated((a, b, c, d, e, f), rows, cols)
 
 
 def _crs_wkt(crs: Any) -> str | None:

@@ -78,14 +78,15 @@ def read_cf_georeference(
         )
     scales, unit_notes = _axis_scales(units, crs, has_wkt, name)
     notes += unit_notes
-    gdal_transform = _gdal_transform(mapping)
+    gdal_transform = None if mapping is None else read_gdal_transform(mapping)
     in_pixels = count_pixels(y) and count_pixels(x)
     if gdal_transform is not None and not has_wkt and not in_pixels:
         # Its unit is that of the CRS in the file, which is that of the coordinates if the file has no WKT.
         gdal_transform = None if None in scales else _scale(gdal_transform, scales)
-    transform, problem = _coordinate_transform(y, x, scales, crs, gdal_transform)
+    rows, cols = (variable.array.shape[variable.dims.index(dim)] for dim in dims[:2])
+    rotated = gdal_transform is not None and is_rotated(gdal_transform, rows, cols)
+    transform, problem = _coordinate_transform(y, x, scales, crs, None if rotated else gdal_transform)
     if transform is not None and gdal_transform is not None:
-        rows, cols = (variable.array.shape[variable.dims.index(dim)] for dim in dims[:2])
         if difference := _difference(transform, gdal_transform, rows, cols):
             notes += (f"{name}: {difference}",)
     elif in_pixels and gdal_transform is not None:
@@ -159,9 +160,9 @@ def _axis_scales(
     return scales, (f"{note}; they are converted",)
 
 
-def _gdal_transform(mapping: FileVariable | None) -> Transform | None:
+def read_gdal_transform(mapping: FileVariable) -> Transform | None:
     """Parse GDAL's attribute ``GeoTransform`` of a grid mapping; return None if it is missing, or has no inverse."""
-    text = "" if mapping is None else mapping.attrs.get("GeoTransform", "")
+    text = mapping.attrs.get("GeoTransform", "")
     parts = parse_numbers(text.split() if isinstance(text, str) else np.ravel(text))
     if len(parts) != 6 or not np.isfinite(parts).all():
         return None
@@ -300,7 +301,7 @@ def _coordinate_transform(
 ) -> tuple[Transform | None, str]:
     """Compute the transform from the coordinates of pixel centres, x and y times `scales`.
 
-    `grid` is the transform of GDAL's attribute, or None. It gives the size of a single row or column, unless it is rotated.
+    `grid` is the transform of GDAL's attribute if it is not rotated, or None. It gives the size of a single row or column.
     Return the transform and an empty text. If the coordinates define no transform, return None and the reason. The reason
     is empty if the file has no coordinates.
     """
@@ -312,8 +313,7 @@ def _coordinate_transform(
         turn = 360.0 if x.unit.lower().startswith("deg") else None
     elif crs.is_geographic:
         turn = whole_turn(crs.to_wkt())
-    is_plain = grid is not None and not is_rotated(grid, y.array.shape[0], x.array.shape[0])
-    width, height = (grid[0], grid[4]) if grid is not None and is_plain else (None, None)
+    width, height = (None, None) if grid is None else (grid[0], grid[4])
     x_cells, x_problem = _cells(x, scales[0], width, turn)
     y_cells, y_problem = _cells(y, scales[1], height, None)
     if x_cells is None or y_cells is None:
