@@ -79,9 +79,9 @@ def _features_of_scene(model: Model, source: str, listen: Listener) -> Features:
     from hsifeat.scenes import open_scene
 
     scene = _with_bands(model, open_scene(source))
-    for note in (*scene.notes, *scene.validity_notes):
-        listen(Note(note))
     if not model.layout.stored:
+        for note in (*scene.notes, *scene.validity_notes):  # otherwise, `extract` sends them
+            listen(Note(note))
         return SceneFeatures(scene)
     added = []
     for store, planes in _training_planes(model, source).items():

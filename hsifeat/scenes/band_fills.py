@@ -57,7 +57,7 @@ def fill_note(fills: Iterable[BandFill]) -> str:
     )
     advice = "set them to NaN"
     if len(by_value) == 1 and 0 not in by_value:
-        advice += f", or let `nodata={next(iter(by_value)):.9g}` make each pixel with this value invalid"
+        advice += f", or open or extract the scene with `nodata={next(iter(by_value)):.9g}`, which makes each pixel with this value invalid"
     return (
         f"a value is far outside the others of its band (counted from 0) and counts as valid: {list_some(named)}; if such values "
         f"mean no data, {advice}"

@@ -69,7 +69,7 @@ class RepeatedSpectrum:
             equal = f"have exactly the same spectrum, with values from {self.lowest:.9g} to {self.highest:.9g},"
         if self.fill is None:
             return f"{self.pixels} pixels {equal} and count as valid; if they have no data, set them to NaN or to a no-data value"
-        return f"{self.pixels} pixels {equal} and count as valid; if that means no data, `nodata={self.fill:.9g}` makes them invalid"
+        return f"{self.pixels} pixels {equal} and count as valid; if that means no data, open or extract the scene with `nodata={self.fill:.9g}`"
 
 
 class RepeatedSpectra:
