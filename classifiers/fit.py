@@ -176,6 +176,7 @@ def fit_model(
         wavelengths_nm=None
         if scenes.first.scene.wavelengths_nm is None
         else tuple(scenes.first.scene.wavelengths_nm.tolist()),
+        band_names=scenes.first.scene.band_names,
         train_pixels=len(table) if evaluation is None else evaluation.train_pixels,
         evaluation=evaluation,
         disjoint_evaluation=disjoint_evaluation,

@@ -23,6 +23,7 @@ from hsifeat.features.features import Features
 from hsifeat.features.scene_set import match_features, single_stores
 from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Listener, Note, silent
+from hsifeat.scenes.band_matching import SceneBands
 from hsifeat.scenes.label_map import check_class_texts
 from hsifeat.scenes.maps import Legend
 from hsifeat.types import PlaneId
@@ -49,6 +50,8 @@ class Model:
     wavelengths_nm : tuple of float or None
         Centre wavelengths of the bands of the training scene in nm; None if unknown. If there are several training
         scenes, the wavelengths are those of the first scene.
+    band_names : tuple of str
+        Names of these bands; empty if unknown.
     evaluation : Evaluation or None
         Scores on the test pixels of the split. None if the model was loaded, or if all labelled pixels were used for
         training.
@@ -83,6 +86,7 @@ class Model:
     recipe: dict[str, Any]
     train_pixels: int
     wavelengths_nm: tuple[float, ...] | None = None
+    band_names: tuple[str, ...] = ()
     evaluation: Evaluation | None = None
     disjoint_evaluation: Evaluation | None = None
     tuning: Tuning | None = None
@@ -144,6 +148,7 @@ class Model:
             "recipe": self.recipe,
             "train_pixels": self.train_pixels,
             "wavelengths_nm": self.wavelengths_nm,
+            "band_names": self.band_names,
             "tuning": None if self.tuning is None else self.tuning.to_json(),
             "smooth": self.smooth,
             "card": None if self.card is None else self.card.model_dump(mode="json"),
@@ -155,7 +160,7 @@ class Model:
 
         The store may belong to another scene. If the head was trained on pixel positions, the store must belong to the
         training scene. If the head was trained on spectra, the bands of the store are matched with those of the
-        training scene by wavelength.
+        training scene by `hsifeat.scenes.band_matching.match_bands`.
 
         Parameters
         ----------
@@ -177,15 +182,14 @@ class Model:
             several training stores in another order than in the training. If the head was trained on pixel positions of
             another scene. The message names the difference.
         """
-        if self.bands is not None:
-            nm = None if self.wavelengths_nm is None else np.array(self.wavelengths_nm)
-            matched = match_features(features, nm, self.bands, "the training scene", listen)
-            reordered = matched is not features and features.shape[2] == self.bands
+        if (wanted := self.scene_bands) is not None:
+            matched = match_features(features, wanted, listen)
+            reordered = matched is not features and features.shape[2] == wanted.count
             if reordered and features.recipe["scene"] == self.recipe.get("scene"):
                 listen(
                     Note(
-                        f"{features.name} is the training scene, but its wavelengths have changed: its bands are matched by the "
-                        "wavelengths at the time of the training; if these were wrong, fit the model anew"
+                        f"{features.name} is the training scene, but its wavelengths or band names have changed: its bands are matched by "
+                        "those at the time of the training; if these were wrong, fit the model anew"
                     )
                 )
             features = matched
@@ -226,6 +230,14 @@ class Model:
         """Number of bands that the head was trained on; None if the head uses no spectra."""
         spectral = [group.channels for group in self.layout if group.layer is None and group.kind != "position"]
         return spectral[0] if spectral else None
+
+    @property
+    def scene_bands(self) -> SceneBands | None:
+        """Bands that the head was trained on; None if the head uses no spectra."""
+        if self.bands is None:
+            return None
+        nm = None if self.wavelengths_nm is None else np.array(self.wavelengths_nm)
+        return SceneBands("the training scene", self.bands, nm, self.band_names)
 
     def _check_recipe(self, features: Features) -> None:
         trained, kinds = feature_kinds(self.recipe), feature_kinds(features.recipe)
@@ -314,6 +326,7 @@ def load_model(folder: Path) -> Model:
             recipe=dict(meta["recipe"]),
             train_pixels=int(meta["train_pixels"]),
             wavelengths_nm=_checked_wavelengths(meta.get("wavelengths_nm"), head.layout),
+            band_names=_checked_names(meta.get("band_names", []), head.layout),
             tuning=None if tuning is None else Tuning.from_json(tuning),
             card=None if card is None else ModelCard.model_validate(card),
             smooth=_checked_smoothing(meta.get("smooth")),
@@ -348,12 +361,25 @@ def _checked_wavelengths(values: list[Any] | None, layout: Layout) -> tuple[floa
     if values is None:
         return None
     wavelengths = tuple(float(value) for value in values)
-    bands = {group.channels for group in layout if group.layer is None and group.kind != "position"} or {
-        len(wavelengths)
-    }
-    if bands != {len(wavelengths)} or not np.isfinite(wavelengths).all():
-        raise ValueError(f"{len(wavelengths)} wavelengths for {max(bands)} bands")
+    _check_count(len(wavelengths), layout, "wavelengths")
+    if not np.isfinite(wavelengths).all():
+        raise ValueError("the wavelengths are not finite")
     return wavelengths
+
+
+def _checked_names(names: list[Any], layout: Layout) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"the band names {names!r:.60} are not texts")
+    if names:
+        _check_count(len(names), layout, "band names")
+    return tuple(names)
+
+
+def _check_count(count: int, layout: Layout, what: str) -> None:
+    """Raise `ValueError` unless the columns of spectra have `count` bands. Layouts without spectra allow any number."""
+    bands = {group.channels for group in layout if group.layer is None and group.kind != "position"}
+    if bands not in (set(), {count}):
+        raise ValueError(f"{count} {what} for {max(bands)} bands")
 
 
 def _checked_colour(text: str) -> str:

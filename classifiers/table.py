@@ -60,13 +60,14 @@ class PixelTable(ReadOnlyArrays):
     scene_row_offsets : tuple of int
         First row of each scene in `labels`.
     label_maps : mapping of str to Labels
-        Label maps that all scenes have. The keys are the names of the maps. If the stores of a scene have different maps
-        of one name, tables of several scenes lack this map. The split ``official`` uses the maps
-        ``train`` and ``test``.
+        Label maps that all scenes have, by name. If the stores of a scene have different maps of one name, tables of several
+        scenes lack this map. The split ``official`` uses the maps ``train`` and ``test``.
     sample : SceneSample or None
         Random pixels of the scenes, whether labelled or not; None if they were not read.
     wavelengths_nm : (bands,) float64 array or None
         Centre wavelengths of the spectra of the first scene in nm; None if unknown.
+    band_names : tuple of str
+        Names of the bands of the first scene; empty if unknown.
     options : mapping of str to object
         Options of the extraction of the planes, see `Features.options`.
     scene_digests : tuple of str
@@ -96,6 +97,7 @@ class PixelTable(ReadOnlyArrays):
     label_maps: Mapping[str, Labels] = field(default_factory=dict)
     sample: SceneSample | None = None
     wavelengths_nm: NDArray[np.float64] | None = None
+    band_names: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     scene_digests: tuple[str, ...] = ()
     _read_only = ("y", "rows", "cols", "scene")
@@ -296,6 +298,7 @@ class PixelTable(ReadOnlyArrays):
             label_maps=merged,
             sample=SceneSample.concatenate(samples) if len(samples) == len(tables) else None,
             wavelengths_nm=tables[0].wavelengths_nm,
+            band_names=tables[0].band_names,
             options=tables[0].options,
             scene_digests=tuple(digest for table in tables for digest in table.scene_digests),
         )
@@ -314,6 +317,7 @@ class PixelTable(ReadOnlyArrays):
             scene_aliases=(names,),
             label_maps=features.label_maps,
             wavelengths_nm=features.scene.wavelengths_nm,
+            band_names=features.scene.band_names,
             options=features.options,
             scene_digests=(str(features.recipe["scene"]),),
         )

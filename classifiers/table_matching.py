@@ -16,7 +16,7 @@ from hsifeat.features.distinct_scenes import same_spectra
 from hsifeat.formatting import format_value
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Labels
-from hsifeat.scenes.band_matching import match_bands, matching_notes
+from hsifeat.scenes.band_matching import SceneBands, match_bands, matching_notes
 from hsifeat.types import has_labelled_axes
 
 
@@ -42,6 +42,8 @@ class Table(Protocol):
         """Wavelengths of the bands in nanometres, as a (bands,) float64 array; None if unknown."""
         ...
 
+    @property
+    def band_names(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def options(self) -> Mapping[str, Any]: ...  # noqa: D102
     @property
@@ -85,13 +87,15 @@ def check_same_columns(first: Table, other: Table, listen: Listener) -> None:
         raise StoreError(f"{name} has other columns than {first_name}: {difference}")
     spectra = next((group for group in first.layout if group.layer is None and group.kind != "position"), None)
     if spectra is not None:
-        nm, bands = other.wavelengths_nm, spectra.channels
-        matched = match_bands(first.wavelengths_nm, nm, bands, wanted_bands=bands, name=name, wanted_name=first_name)
-        if matched is not None:
+        wanted, found = (
+            SceneBands(table.scene_names[0], spectra.channels, table.wavelengths_nm, table.band_names)
+            for table in (first, other)
+        )
+        if match_bands(wanted, found) is not None:
             raise StoreError(
-                f"{name} has its bands in another order than {first_name}: read both with `from_store([...])`, which matches bands by wavelength"
+                f"{name} has its bands in another order than {first_name}: read both with `from_store([...])`, which matches the bands"
             )
-        for note in matching_notes(first.wavelengths_nm, nm, name=name, wanted_name=first_name):
+        for note in matching_notes(wanted, found):
             listen(Note(note))
     if first.layout.stored and other.options != first.options:
         raise StoreError(

@@ -122,7 +122,7 @@ def calls(tmp_path_factory):
             "Scene.with_labels": (scene().with_labels, lambda: {"labels": Labels("n", CLASSES)}),
             "Scene.matched_to": (
                 scene().matched_to,
-                lambda: {"wavelengths_nm": NANOMETRES[1:], "bands": 5, "name": "other"},
+                lambda: {"wavelengths_nm": NANOMETRES[1:], "bands": 5, "name": "other", "band_names": tuple("abcde")},
             ),
             "Labels": (Labels, lambda: {"name": "gt", "classes": CLASSES, "class_names": {1: "a"}}),
             "open_scene": (hsifeat.open_scene, lambda: {"source": "cube.npy"}),

@@ -223,7 +223,12 @@ def compare(
     provenance = bench_provenance(config, alternatives, command, folder)
     described = scene_summaries(scenes, truth)
     metadata = [
-        (one.georeference, one.bands, None if one.scene.wavelengths_nm is None else one.scene.wavelengths_nm.tolist())
+        (
+            one.georeference,
+            one.bands,
+            None if one.scene.wavelengths_nm is None else one.scene.wavelengths_nm.tolist(),
+            one.scene.band_names,
+        )
         for alternative in alternatives.values()
         for one in alternative.scenes
     ]

@@ -55,6 +55,7 @@ def labelled_model(features: Features, mapper: QuickMapper, labels: Labels) -> M
         class_colours=labels.class_colours,
         recipe=features.recipe,
         wavelengths_nm=None if features.scene.wavelengths_nm is None else tuple(features.scene.wavelengths_nm.tolist()),
+        band_names=features.scene.band_names,
         train_pixels=int((used > 0).sum()),
         smooth=smooth,
         card=ModelCard.from_fit(

@@ -122,14 +122,11 @@ def _training_planes(model: Model, source: str) -> dict[Features, list[PlaneId]]
 
 
 def _with_bands(model: Model, scene: Scene) -> Scene:
-    import numpy as np
-
-    if model.bands is None:
+    if (wanted := model.scene_bands) is None:
         return scene
-    nm = None if model.wavelengths_nm is None else np.array(model.wavelengths_nm)
-    matched = scene.matched_to(nm, model.bands, "the training scene")
-    # If the wavelengths of one scene are unknown, the prediction itself sends the note.
-    return scene if (nm is None) != (scene.wavelengths_nm is None) else matched
+    matched = scene.matched_to(wanted.wavelengths_nm, wanted.count, wanted.scene, wanted.names)
+    # The prediction matches the bands again, and sends the notes if the scene is unchanged.
+    return scene if matched.cube is scene.cube else matched
 
 
 def _file_word(features: Features) -> str:

@@ -324,13 +324,14 @@ class _Scenes:
 def with_projection_of(job: Job, config: ExtractionConfig) -> ExtractionConfig:
     """Return the options `config` with the fitted projection of a job.
 
-    The projection includes the wavelengths of the job's scene, so that the bands of other scenes can be matched with them.
+    The projection includes the wavelengths and band names of the job's scene, so that the bands of other scenes can be matched with them.
     """
     projection = job.extractor.projection
     if projection is None:
         return config
-    nm = None if config.companion else job.extractor.scene.wavelengths_nm
-    return config.with_values(projection=replace(projection, wavelengths_nm=nm))
+    scene = job.extractor.scene
+    nm, names = (None, ()) if config.companion else (scene.wavelengths_nm, scene.band_names)
+    return config.with_values(projection=replace(projection, wavelengths_nm=nm, band_names=names))
 
 
 def compute_scene_unit(task: UnitTask) -> UnitResult:

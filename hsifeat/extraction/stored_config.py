@@ -77,14 +77,21 @@ def stored_projection(store: Store) -> Projection:
     weights, offset = (
         np.asarray(StoredArray(store.scene_array(f"projection/{name}")), np.float32) for name in ("weights", "offset")
     )
-    nm = store.manifest.scene.wavelengths_nm
+    nm, names = store.manifest.scene.wavelengths_nm, tuple(store.manifest.scene.band_names)
     # A projection of the companion image has other bands than the scene.
     wavelengths_nm = None if nm is None or len(nm) != len(weights) else np.asarray(nm, np.float64)
+    band_names = names if len(names) == len(weights) and "companion" not in store.manifest.recipe else ()
     gamma = re.search(r":gamma=([\d.]+)", part["spec"])
     # Whether channels are clipped is not stored, so both cases are compared with the digest.
     for clip in (True, False):
         projection = Projection(
-            part["spec"], weights, offset, clip, float(gamma[1]) if gamma else 1.0, wavelengths_nm=wavelengths_nm
+            part["spec"],
+            weights,
+            offset,
+            clip,
+            float(gamma[1]) if gamma else 1.0,
+            wavelengths_nm=wavelengths_nm,
+            band_names=band_names,
         )
         if projection.digest == part["digest"]:
             return projection

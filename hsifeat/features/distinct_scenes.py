@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError, StoreError
 from hsifeat.features.features import Features
-from hsifeat.scenes.band_matching import match_bands
+from hsifeat.scenes.band_matching import SceneBands, match_bands
 from hsifeat.types import Window
 
 # Scenes of one shape are compared at the same pixels, so that each of these pixels is read once per scene.
@@ -30,7 +30,7 @@ def check_distinct(scenes: Sequence[Sequence[Features]]) -> None:
 
     Two scenes are taken as one if they have the same number of rows and columns, and their stored spectra are equal at up
     to 64 pixels that are valid in both, see `same_spectra`. These pixels are spread over the scene. Bands are matched by
-    wavelength. The dtype is ignored. Scenes without a common valid pixel are distinct.
+    `hsifeat.scenes.band_matching.match_bands`. The dtype is ignored. Scenes without a common valid pixel are distinct.
 
     The check is fast: usually, one pixel of each scene is read. Other pixels are read only if spectra of two scenes are
     equal, or a pixel is invalid in a scene.
@@ -100,7 +100,7 @@ def _spread(count: int) -> NDArray[np.intp]:
 
 
 def _common_bands(one: Features, other: Features) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
-    """Return indices of the bands of two scenes, matched by wavelength, or None if the bands can't be matched.
+    """Return indices of the bands of two scenes, matched by `match_bands`, or None if the bands can't be matched.
 
     All bands of the scene with fewer bands are matched.
     """
@@ -109,14 +109,7 @@ def _common_bands(one: Features, other: Features) -> tuple[NDArray[np.intp], NDA
         return None if swapped is None else swapped[::-1]
     bands = one.shape[2], other.shape[2]
     try:
-        matched = match_bands(
-            one.scene.wavelengths_nm,
-            other.scene.wavelengths_nm,
-            bands[1],
-            wanted_bands=bands[0],
-            name=other.name,
-            wanted_name=one.name,
-        )
+        matched = match_bands(SceneBands.of(one.scene, one.name), SceneBands.of(other.scene, other.name))
     except SceneError:
         return None
     return np.arange(bands[0]), np.arange(bands[1]) if matched is None else matched

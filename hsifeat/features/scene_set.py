@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hsifeat.errors import StoreError, shell_command
 from hsifeat.features.distinct_scenes import check_distinct
 from hsifeat.features.features import Features
@@ -15,7 +12,7 @@ from hsifeat.features.open_features import open_features
 from hsifeat.features.stack import StackedFeatures, StoreLike, list_stores, open_stack
 from hsifeat.formatting import format_count, list_some
 from hsifeat.runtime.events import Listener, Note, silent
-from hsifeat.scenes.band_matching import match_bands, matching_notes
+from hsifeat.scenes.band_matching import SceneBands, match_bands, matching_notes
 
 
 class SceneSet:
@@ -71,7 +68,7 @@ class SceneSet:
         )
 
     def with_matched_bands(self, listen: Listener = silent) -> SceneSet:
-        """Return a set in which every scene has the bands of the first scene, matched by wavelength.
+        """Return a set in which every scene has the bands of the first scene; see `match_features`.
 
         Parameters
         ----------
@@ -203,25 +200,19 @@ def in_order_of(first: Sequence[Features], other: Sequence[Features]) -> list[Fe
 
 
 def with_bands_of(first: Features, other: Features, listen: Listener = silent) -> Features:
-    """Return `other` with the bands of `first`, matched by wavelength; see `match_features`."""
-    return match_features(other, first.scene.wavelengths_nm, first.shape[2], first.name, listen)
+    """Return `other` with the bands of `first`; see `match_features`."""
+    return match_features(other, SceneBands.of(first.scene, first.name), listen)
 
 
-def match_features(
-    features: Features, wavelengths_nm: NDArray[np.float64] | None, bands: int, name: str, listen: Listener = silent
-) -> Features:
-    """Return features with the bands of a reference scene, matched by wavelength; see `match_bands`.
+def match_features(features: Features, wanted: SceneBands, listen: Listener = silent) -> Features:
+    """Return features with the bands of a reference scene, matched by wavelength or by name; see `match_bands`.
 
     Parameters
     ----------
     features : Features
         Features of another scene.
-    wavelengths_nm : (bands,) float64 array or None
-        Centre wavelengths of the reference scene in nm; None if unknown.
-    bands : int
-        Number of bands of the reference scene.
-    name : str
-        Name of the reference scene, for messages.
+    wanted : SceneBands
+        Bands of the reference scene.
     listen : callable
         Receives notes on the bands that may be paired wrongly.
 
@@ -231,10 +222,8 @@ def match_features(
         If a band of the reference scene has no counterpart. If the scenes have different numbers of bands, and the
         wavelengths of at least one scene are unknown.
     """
-    nm = features.scene.wavelengths_nm
-    matched = match_bands(
-        wavelengths_nm, nm, features.shape[2], wanted_bands=bands, name=features.name, wanted_name=name
-    )
-    for note in matching_notes(wavelengths_nm, nm, name=features.name, wanted_name=name):
+    found = SceneBands.of(features.scene, features.name)
+    matched = match_bands(wanted, found)
+    for note in matching_notes(wanted, found):
         listen(Note(note))
     return features if matched is None else features.with_bands(matched.tolist())

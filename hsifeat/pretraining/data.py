@@ -57,7 +57,7 @@ class TrainingData:
 
 
 def match_scenes(scenes: Sequence[Scene]) -> list[Scene]:
-    """Return all scenes, reduced to the bands of the first scene. Bands are matched by their wavelengths.
+    """Return all scenes, reduced to the bands of the first scene; see `Scene.matched_to`.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def match_scenes(scenes: Sequence[Scene]) -> list[Scene]:
         If a band of the first scene has no counterpart in another scene; see `hsifeat.scenes.band_matching.match_bands`.
     """
     first = scenes[0]
-    return [scene.matched_to(first.wavelengths_nm, first.bands, first.name) for scene in scenes]
+    return [scene.matched_to(first.wavelengths_nm, first.bands, first.name, first.band_names) for scene in scenes]
 
 
 def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | None, listen: Listener) -> Projection:
@@ -102,7 +102,7 @@ def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | Non
     bands = scenes[0].bands
     count = components or min(spec.components or bands, bands)
     projection = (fit_components if spec.projection == "pca" else fit_band_ranges)(count, scenes)
-    return replace(projection, wavelengths_nm=scenes[0].wavelengths_nm)
+    return replace(projection, wavelengths_nm=scenes[0].wavelengths_nm, band_names=scenes[0].band_names)
 
 
 def prepare_scenes(

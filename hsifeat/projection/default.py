@@ -19,7 +19,7 @@ IMAGE_CLIP = 2.5
 def match_scene(
     scene: Scene, projection: str | Projection | None, backbone: object, origin: str = "the scene of the projection"
 ) -> Scene:
-    """Return a scene with the bands that a fitted projection takes as input, matched by wavelength.
+    """Return a scene with the bands that a fitted projection takes as input; see `Scene.matched_to`.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def match_scene(
         return scene
     if scene.bands != projection.bands and (scene.wavelengths_nm is None or projection.wavelengths_nm is None):
         return scene  # An error of the projection states both numbers of bands.
-    return scene.matched_to(projection.wavelengths_nm, projection.bands, origin)
+    return scene.matched_to(projection.wavelengths_nm, projection.bands, origin, projection.band_names)
 
 
 def default_projection(

@@ -18,6 +18,7 @@ from hsifeat.projection.rgb import check_bands, choose_rgb_bands
 from hsifeat.projection.spec import ProjectionSpec, parse_projection
 from hsifeat.projection.stretch import affine, scale_bands
 from hsifeat.scenes import Scene, open_labels
+from hsifeat.scenes.array_views import opened_bands
 from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.scene_blocks import blocks, sample_bands
 
@@ -62,8 +63,8 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Returns
     -------
     Projection
-        The fitted projection, which maps bands to channels. It has the wavelengths of the image, by which an extraction selects
-        the bands of another scene.
+        The fitted projection, which maps bands to channels. It has the wavelengths and band names of the image, by which an
+        extraction selects the bands of another scene.
 
     Raises
     ------
@@ -88,7 +89,8 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     ('pca:1', 4, 1)
     """
     check_spectral_image(image)
-    return replace(_fit(spec, image), wavelengths_nm=image.wavelengths_nm)
+    names = getattr(image, "band_names", ())  # of a Scene
+    return replace(_fit(spec, image), wavelengths_nm=image.wavelengths_nm, band_names=names)
 
 
 def _fit(spec: str, image: SpectralImage) -> Projection:
@@ -250,12 +252,15 @@ class _Moments:
         Population covariance.
     largest : (bands,) float64 array
         Largest absolute deviation from the mean in each band.
+    bands : (bands,) intp array
+        Number of each band in the option `bad_bands`, see `opened_bands`.
     """
 
     count: int
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
     largest: NDArray[np.float64]
+    bands: NDArray[np.intp]
 
     @property
     def variances(self) -> NDArray[np.float64]:
@@ -286,14 +291,14 @@ class _Moments:
         if self.constant.any():
             notes.append(
                 f"{names}: bands that are equal at all valid pixels, up to the rounding of float32: "
-                f"{format_bands(np.flatnonzero(self.constant).tolist())} of {len(self.mean)} (counted from 0); they carry no information"
+                f"{format_bands(self.bands[self.constant].tolist())} (counted from 0 as in `bad_bands`); they carry no information"
             )
         alone = ~self.constant & (self.largest**2 > _MOST * self.count * self.variances)
         if alone.any() and self.count >= _ENOUGH_PIXELS:
             band = int(np.flatnonzero(alone)[0])
             notes.append(
-                f"{names}: one pixel has most of the variance of the bands {format_bands(np.flatnonzero(alone).tolist())} (counted from "
-                f"0); in band {band}, it is {self.largest[band]:.3g} away from the mean of {self.mean[band]:.3g}: if this is a missing "
+                f"{names}: one pixel has most of the variance of the bands {format_bands(self.bands[alone].tolist())} (counted from "
+                f"0 as in `bad_bands`); in band {self.bands[band]}, it is {self.largest[band]:.3g} away from the mean of {self.mean[band]:.3g}: if this is a missing "
                 "value, declare it with `nodata`"
             )
         return tuple(notes)
@@ -333,11 +338,8 @@ def _empty_bands(image: SpectralImage) -> str:
     empty = image.empty_bands() if isinstance(image, Scene) and not image.valid.any() else ()
     if not 0 < len(empty) < image.bands:
         return ""
-    numbers = format_bands(empty)
-    return (
-        f"; the bands {numbers} of its {image.bands} bands (counted from 0) have no valid value: drop them with "
-        f"`bad_bands={numbers!r}`"
-    )
+    numbers = format_bands(opened_bands(image.cube)[list(empty)].tolist())
+    return f"; the bands {numbers} (counted from 0 as in `bad_bands`) have no valid value: drop them with `bad_bands={numbers!r}`"
 
 
 def _stretched(
@@ -372,7 +374,7 @@ def _moments(images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]]) -> _Mome
         scatter += pixels.T @ pixels
         largest = np.maximum(largest, np.maximum(pixels.max(axis=0), -pixels.min(axis=0)))
         del pixels
-    return _Moments(count, mean, scatter / count, largest)
+    return _Moments(count, mean, scatter / count, largest, opened_bands(images[0][0].cube))
 
 
 def _pixels(images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]]) -> Iterator[NDArray[np.float64]]:

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsifeat.errors import ProjectionError, error_summary, raise_resource_error
+from hsifeat.errors import ProjectionError, SceneError, error_summary, raise_resource_error
 from hsifeat.files import disk_errors, open_safetensors
 from hsifeat.formatting import format_count, format_value
 from hsifeat.objects_with_arrays import ReadOnlyArrays
 from hsifeat.projection.image import SpectralImage
-from hsifeat.scenes.scene_checks import as_lengths
+from hsifeat.scenes.scene_checks import as_lengths, as_texts
 from hsifeat.types import check_path, has_labelled_axes
 
 
@@ -45,6 +45,8 @@ class Projection(ReadOnlyArrays):
         Notes on assumptions made while fitting.
     wavelengths_nm : (bands,) float64 array or None
         Centre wavelengths of the input bands in nm, if known. An extraction selects the bands of a scene at these wavelengths.
+    band_names : tuple of str
+        Names of the input bands; empty if unknown. They select bands if wavelengths are unknown, see `Scene.matched_to`.
 
     Raises
     ------
@@ -52,7 +54,7 @@ class Projection(ReadOnlyArrays):
         If a value has another type or shape, or is masked or not finite. If `weights` or `offset` is an `xarray.DataArray` or a
         pandas object, whose coordinates would be ignored.
     SceneError
-        If the wavelengths are not one positive number per band.
+        If the wavelengths are not one positive number per band. If `band_names` is not empty and not one text per band.
 
     Examples
     --------
@@ -70,6 +72,7 @@ class Projection(ReadOnlyArrays):
     gamma: float = 1.0
     notes: tuple[str, ...] = ()
     wavelengths_nm: NDArray[np.float64] | None = None
+    band_names: tuple[str, ...] = ()
     _read_only = ("weights", "offset", "wavelengths_nm")
 
     def __post_init__(self) -> None:
@@ -86,10 +89,14 @@ class Projection(ReadOnlyArrays):
             raise ProjectionError(f"gamma is a positive number; found {format_value(self.gamma)}")
         nm = as_lengths(self.wavelengths_nm, len(weights), "wavelengths_nm")
         nm = None if nm is None else nm.copy()
+        names = as_texts(self.band_names, "band_names")
+        if len(names) not in {0, len(weights)}:
+            raise SceneError(f"{len(names)} band_names for {len(weights)} bands: give one per band")
         own = {
             "weights": weights,
             "offset": offset,
             "wavelengths_nm": nm,
+            "band_names": names,
             "clip": bool(self.clip),
             "gamma": float(self.gamma),
         }
@@ -188,7 +195,10 @@ class Projection(ReadOnlyArrays):
 
         # save_file would first write a temporary file beside this file, and a killed process would leave it behind.
         # The library writes the entries of the metadata in a random order, so one entry holds all: equal projections have equal bytes.
-        metadata = {"projection": json.dumps({"spec": self.spec, "clip": self.clip, "gamma": float(self.gamma)})}
+        facts = {"spec": self.spec, "clip": self.clip, "gamma": float(self.gamma)}
+        if self.band_names:
+            facts["band_names"] = list(self.band_names)
+        metadata = {"projection": json.dumps(facts)}
         arrays: dict[str, NDArray[np.floating]] = {"weights": self.weights, "offset": self.offset}
         if self.wavelengths_nm is not None:
             arrays["wavelengths_nm"] = np.asarray(self.wavelengths_nm, np.float64)
@@ -211,9 +221,10 @@ class Projection(ReadOnlyArrays):
                 weights, offset = file.get_tensor("weights"), file.get_tensor("offset")
                 nm = file.get_tensor("wavelengths_nm") if "wavelengths_nm" in file.keys() else None  # noqa: SIM118  # no dict
                 spec, clip, gamma = facts["spec"], facts["clip"], float(facts["gamma"])
+                names = facts.get("band_names", ())
                 if {array.dtype for array in (weights, offset)} != {np.dtype(np.float32)}:
                     raise ValueError("the numbers are not float32 values")  # noqa: TRY301
-                return cls(spec, weights, offset, clip, gamma, wavelengths_nm=nm)
+                return cls(spec, weights, offset, clip, gamma, wavelengths_nm=nm, band_names=names)
         except Exception as error:  # damaged files raise errors of many classes
             raise_resource_error(error)
             raise ProjectionError(f"{path} is not a projection that hsifeat wrote: {error_summary(error)}") from error

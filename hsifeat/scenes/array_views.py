@@ -161,14 +161,31 @@ class BandSubset(ArrayView):
 
     def __init__(self, source: Cube, bands: Sequence[int]) -> None:
         super().__init__((*source.shape[:2], len(bands)), source.dtype)
-        self.source, self._bands = source, np.asarray(bands, np.intp)
+        self.source, self.bands = source, np.asarray(bands, np.intp)
 
     def _read(self, parts: tuple[AxisIndex, ...]) -> NDArray[Any]:
         rows, cols, bands = as_slices(parts)
-        selection = self._bands[bands]
+        selection = self.bands[bands]
         if isinstance(bands, int):
             return plain_values(self.source[rows, cols, int(selection)])
         return plain_values(self.source[rows, cols, :])[..., selection]
+
+
+class SelectedBands(BandSubset):
+    """A view of bands that were selected from an opened scene, unlike those that remain when a file is opened."""
+
+
+def opened_bands(cube: Cube) -> NDArray[np.intp]:
+    """Return the index of each band of a cube in the scene as it was opened, before bands were selected: (bands,) intp array.
+
+    >>> opened_bands(SelectedBands(SelectedBands(np.ones((2, 3, 9)), [8, 6, 4]), [2, 0])).tolist()
+    [4, 8]
+    """
+    bands = np.arange(cube.shape[2])
+    source: Any = cube
+    while isinstance(source, SelectedBands):
+        source, bands = source.source, source.bands[bands]
+    return bands
 
 
 class SplitAxisView(ArrayView):

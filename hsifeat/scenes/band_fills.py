@@ -59,7 +59,7 @@ def fill_note(fills: Iterable[BandFill]) -> str:
     if len(by_value) == 1 and 0 not in by_value:
         advice += f", or open or extract the scene with `nodata={next(iter(by_value)):.9g}`, which makes each pixel with this value invalid"
     return (
-        f"a value is far outside the others of its band (counted from 0) and counts as valid: {list_some(named)}; if such values "
+        f"a value is far outside the others of its band (counted from 0 as in `bad_bands`) and counts as valid: {list_some(named)}; if such values "
         f"mean no data, {advice}"
     )
 

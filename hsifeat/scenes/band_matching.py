@@ -1,6 +1,9 @@
-"""Match the bands of two scenes by their centre wavelengths."""
+"""Match the bands of two scenes by their centre wavelengths, or by their names if wavelengths are unknown."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +17,53 @@ BAND_TOLERANCE_NM = 5.0
 _MAX_LISTED = 4
 
 
-def match_bands(
-    wanted_nm: NDArray[np.float64] | None,
-    nm: NDArray[np.float64] | None,
-    bands: int,
-    *,
-    wanted_bands: int,
-    name: str,
-    wanted_name: str,
-) -> NDArray[np.intp] | None:
+class _Scene(Protocol):
+    """The attributes of a `Scene` that describe its bands."""
+
+    @property
+    def bands(self) -> int: ...
+    @property
+    def wavelengths_nm(self) -> NDArray[np.float64] | None: ...
+    @property
+    def band_names(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class SceneBands:
+    """The bands of a scene, as far as they are known.
+
+    Attributes
+    ----------
+    scene : str
+        Name of the scene, for messages.
+    count : int
+        Number of bands.
+    wavelengths_nm : (count,) float64 array or None
+        Centre wavelengths in nm, in any order; None if unknown.
+    names : tuple of str
+        Name of each band; empty if unknown.
+    """
+
+    scene: str
+    count: int
+    wavelengths_nm: NDArray[np.float64] | None = None
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.names) not in {0, self.count}:
+            raise SceneError(f"{self.scene}: {len(self.names)} band_names for {self.count} bands: give one per band")
+
+    @classmethod
+    def of(cls, scene: _Scene, name: str) -> SceneBands:
+        """Return the bands of a scene, which messages call `name`."""
+        return cls(name, scene.bands, scene.wavelengths_nm, scene.band_names)
+
+
+def match_bands(wanted: SceneBands, found: SceneBands) -> NDArray[np.intp] | None:
     """Find, for each band of a reference scene, the band of another scene with the nearest centre wavelength.
+
+    If the wavelengths of a scene are unknown, bands are matched by their names. Both scenes must have the same names, in any
+    order, and no name twice. Otherwise, the bands are taken in their order.
 
     Several bands of a scene can have equal wavelengths, for example where two detectors overlap. If both scenes have
     the same number of bands at such a wavelength, these bands are paired. If the scenes list all their bands in opposite
@@ -33,20 +73,14 @@ def match_bands(
 
     Parameters
     ----------
-    wanted_nm : (wanted_bands,) float64 array or None
-        Centre wavelengths of the reference scene in nm, in any order; None if unknown.
-    nm : (bands,) float64 array or None
-        Centre wavelengths of the other scene in nm, in any order; None if unknown.
-    bands, wanted_bands : int
-        Numbers of bands of the other scene and of the reference scene.
-    name, wanted_name : str
-        Names of the other scene and of the reference scene, for error messages.
+    wanted, found : SceneBands
+        Bands of the reference scene and of the other scene.
 
     Returns
     -------
-    (wanted_bands,) intp array or None
+    (wanted.count,) intp array or None
         For each band of the reference scene, the index of the matching band of the other scene. None if the indices would
-        be 0, 1, …, `bands` - 1, so that no selection is needed.
+        be 0, 1, …, ``found.count`` - 1, so that no selection is needed.
 
     Raises
     ------
@@ -56,15 +90,19 @@ def match_bands(
 
     Examples
     --------
-    >>> match_bands(np.array([500.0, 600.0]), np.array([601.0, 550.0, 499.0]), 3, wanted_bands=2, name="a", wanted_name="b")
+    >>> wanted = SceneBands("a", 2, np.array([500.0, 600.0]))
+    >>> match_bands(wanted, SceneBands("b", 3, np.array([601.0, 550.0, 499.0])))
     array([2, 0])
+    >>> match_bands(SceneBands("a", 2, names=("red", "nir")), SceneBands("b", 2, names=("nir", "red")))
+    array([1, 0])
     """
+    (name, nm), (wanted_name, wanted_nm) = ((one.scene, one.wavelengths_nm) for one in (found, wanted))
     if wanted_nm is None or nm is None:
-        if bands == wanted_bands:
-            return None
+        if found.count == wanted.count:
+            return _match_names(wanted.names, found.names)
         unknown = wanted_name if wanted_nm is None else name
         raise SceneError(
-            f"{name} has {bands} bands and {wanted_name} has {wanted_bands}, and the wavelengths of {unknown} are unknown, so that "
+            f"{name} has {found.count} bands and {wanted_name} has {wanted.count}, and the wavelengths of {unknown} are unknown, so that "
             "their bands can't be matched: open both scenes with wavelengths, or leave out bands with `bad_bands`"
         )
     if np.array_equal(wanted_nm, nm):
@@ -81,17 +119,24 @@ def match_bands(
             f"{wanted_name} with `bad_bands`"
         )
     nearest = _pair_equal_bands(wanted_nm, nm)[0]
-    return None if np.array_equal(nearest, np.arange(bands)) else nearest
+    return None if np.array_equal(nearest, np.arange(found.count)) else nearest
 
 
-def matching_notes(
-    wanted_nm: NDArray[np.float64] | None, nm: NDArray[np.float64] | None, *, name: str, wanted_name: str
-) -> tuple[str, ...]:
+def _match_names(wanted: tuple[str, ...], names: tuple[str, ...]) -> NDArray[np.intp] | None:
+    """Return the index in `names` of each name in `wanted`; None if they are in the same order, or differ, or occur twice."""
+    if wanted == names or len(set(names)) < len(names) or sorted(wanted) != sorted(names):
+        return None
+    return np.array([names.index(name) for name in wanted], np.intp)
+
+
+def matching_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
     """Return notes on the bands that `match_bands` may pair wrongly.
 
     There is a note on each of these cases:
 
-    - The wavelengths of only one scene are known. The bands are then paired in their order.
+    - Bands are matched by their names.
+    - Bands are paired in their order, although the names of both scenes are known and differ, or the wavelengths of one scene
+      are known.
     - Several bands of a scene have equal wavelengths, and the scenes have different numbers of bands at this
       wavelength.
     - Several bands of a scene have equal wavelengths, and the other bands do not show whether both scenes list their bands
@@ -100,21 +145,17 @@ def matching_notes(
 
     Parameters
     ----------
-    wanted_nm, nm : (bands,) float64 array or None
-        Centre wavelengths of the reference scene and of the other scene in nm; None if unknown.
-    name, wanted_name : str
-        Names of the other scene and of the reference scene.
+    wanted, found : SceneBands
+        Bands of the reference scene and of the other scene.
 
     Examples
     --------
-    >>> matching_notes(np.array([500.0, 500.1]), np.array([501.0, 600.0]), name="a", wanted_name="b")
+    >>> matching_notes(SceneBands("b", 2, np.array([500.0, 500.1])), SceneBands("a", 2, np.array([501.0, 600.0])))
     ('a: one band is the nearest to several bands of b, whose values are therefore equal: 501 nm for 500, 500.1 nm',)
     """
+    (name, nm), (wanted_name, wanted_nm) = ((one.scene, one.wavelengths_nm) for one in (found, wanted))
     if wanted_nm is None or nm is None:
-        if wanted_nm is None and nm is None:
-            return ()
-        unknown = wanted_name if wanted_nm is None else name
-        return (f"{name}: its bands are taken in their order, because the wavelengths of {unknown} are unknown",)
+        return _name_notes(wanted, found)
     if np.array_equal(wanted_nm, nm):
         return ()
     nearest, ambiguous = _pair_equal_bands(wanted_nm, nm)
@@ -134,6 +175,19 @@ def matching_notes(
             f"{'; '.join(list(pairs)[:_MAX_LISTED])}{' …' if len(shared) > _MAX_LISTED else ''}"
         )
     return tuple(notes)
+
+
+def _name_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
+    """Return notes on two scenes of which at least one has unknown wavelengths."""
+    without = [one.scene for one in (wanted, found) if one.wavelengths_nm is None]
+    unknown = f"the wavelengths of {' and '.join(without)} are unknown"
+    if _match_names(wanted.names, found.names) is not None:
+        return (f"{found.scene}: its bands are matched with those of {wanted.scene} by their names, because {unknown}",)
+    if wanted.names and found.names and wanted.names != found.names:
+        band = next(i for i, pair in enumerate(zip(wanted.names, found.names, strict=True)) if pair[0] != pair[1])
+        differ = f"names differ from those of {wanted.scene}: {found.names[band]!r} is taken for {wanted.names[band]!r}"
+        return (f"{found.scene}: its bands are taken in their order, because {unknown}, although their {differ}",)
+    return (f"{found.scene}: its bands are taken in their order, because {unknown}",) if len(without) == 1 else ()
 
 
 def _pair_equal_bands(

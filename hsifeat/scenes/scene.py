@@ -17,8 +17,8 @@ from hsifeat.mapped_arrays import own_copy
 from hsifeat.objects_with_arrays import ReadOnlyArrays, read_only
 from hsifeat.scenes.array_coordinates import check_coordinates, companion_notes
 from hsifeat.scenes.array_metadata import add_array_metadata, add_array_nodata, join_notes
-from hsifeat.scenes.array_views import BandSubset, is_in_memory
-from hsifeat.scenes.band_matching import match_bands, matching_notes
+from hsifeat.scenes.array_views import SelectedBands, is_in_memory, opened_bands
+from hsifeat.scenes.band_matching import SceneBands, match_bands, matching_notes
 from hsifeat.scenes.band_ranges import check_bands, format_bands
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
@@ -205,7 +205,7 @@ class Scene(ReadOnlyArrays, CubeShape):
     def validity_notes(self) -> tuple[str, ...]:
         """Messages on pixels that were assumed to be valid or invalid. The first access may read the whole cube."""
         if self.mask is None:
-            return self._validity.notes(self.name, self.blank_pixels)
+            return self._validity.renumbered(opened_bands(self.cube)).notes(self.name, self.blank_pixels)
         dropped = int(np.count_nonzero(self.mask & ~self.valid))
         if not dropped:
             return ()
@@ -300,7 +300,7 @@ class Scene(ReadOnlyArrays, CubeShape):
         check_type(note, str, "the note on a selection of bands must be a text")
         return replace(
             self,
-            cube=BandSubset(self.cube, bands),
+            cube=SelectedBands(self.cube, bands),
             nodata=select_bands(self.nodata, bands),
             wavelengths_nm=None if self.wavelengths_nm is None else self.wavelengths_nm[list(bands)],
             fwhm_nm=None if self.fwhm_nm is None else self.fwhm_nm[list(bands)],
@@ -308,8 +308,10 @@ class Scene(ReadOnlyArrays, CubeShape):
             notes=(*self.notes, f"{self.name}: {note}") if note else self.notes,
         )
 
-    def matched_to(self, wavelengths_nm: NDArray[np.float64] | None, bands: int, name: str) -> Scene:
-        """Return this scene with one band for each band of another scene, matched by wavelength with `match_bands`.
+    def matched_to(
+        self, wavelengths_nm: NDArray[np.float64] | None, bands: int, name: str, band_names: tuple[str, ...] = ()
+    ) -> Scene:
+        """Return this scene with one band for each band of another scene, matched by `match_bands`.
 
         Parameters
         ----------
@@ -319,6 +321,8 @@ class Scene(ReadOnlyArrays, CubeShape):
             Number of bands of the other scene.
         name : str
             Name of the other scene, for messages.
+        band_names : tuple of str
+            Names of the bands of the other scene; empty if unknown.
 
         Returns
         -------
@@ -333,18 +337,15 @@ class Scene(ReadOnlyArrays, CubeShape):
             the wavelengths of either scene are unknown.
         """
         check_integers(1, bands=bands)
-        wavelengths_nm = as_lengths(wavelengths_nm, bands, "the wavelengths")
-        matched = match_bands(
-            wavelengths_nm, self.wavelengths_nm, self.bands, wanted_bands=bands, name=self.name, wanted_name=name
-        )
-        notes = matching_notes(wavelengths_nm, self.wavelengths_nm, name=self.name, wanted_name=name)
+        nm, names = as_lengths(wavelengths_nm, bands, "the wavelengths"), as_texts(band_names, "band_names")
+        wanted, found = SceneBands(name, bands, nm, names), SceneBands.of(self, self.name)
+        matched, notes = match_bands(wanted, found), matching_notes(wanted, found)
         scene = replace(self, notes=(*self.notes, *notes)) if notes else self
         if matched is None:
             return scene
-        taken = len(np.unique(matched))
-        return scene.with_bands(
-            matched.tolist(), f"{taken} of {self.bands} bands are taken, at the wavelengths of {name}"
-        )
+        key = "with the names" if nm is None or self.wavelengths_nm is None else "at the wavelengths"
+        taken = f"{len(np.unique(matched))} of {self.bands} bands are taken, {key} of {name}"
+        return scene.with_bands(matched.tolist(), taken)
 
     def with_labels(self, labels: Labels) -> Scene:
         """Return the scene with an additional label map.

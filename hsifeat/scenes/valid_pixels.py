@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,12 @@ class Validity:
     partly_missing: int
     partly_missing_bands: tuple[int, ...]
 
+    def renumbered(self, bands: NDArray[np.intp]) -> Validity:
+        """Return the result with other band numbers: `bands`, a (bands,) intp array, has the new number of each band."""
+        fills = tuple(replace(fill, band=int(bands[fill.band])) for fill in self.fills)
+        missing = tuple(int(bands[band]) for band in self.partly_missing_bands)
+        return replace(self, fills=fills, partly_missing_bands=missing)
+
     def notes(self, name: str, blank_pixels: str) -> tuple[str, ...]:
         """Return messages on pixels that were assumed to be valid or invalid.
 
@@ -85,7 +91,7 @@ class Validity:
         if self.partly_missing:
             notes.append(
                 f"{name}: {format_count(self.partly_missing, 'pixel has', 'pixels have')} no data in some bands only (bands {format_bands(self.partly_missing_bands)}, "
-                f"counted from 0) and {_count(self.partly_missing)} as invalid; `bad_bands` can leave these bands out"
+                f"counted from 0 as in `bad_bands`, which can leave them out) and {_count(self.partly_missing)} as invalid"
             )
         if self.too_large:
             notes.append(

@@ -15,7 +15,9 @@ def test_notes_on_a_scene_are_sent_once(inputs, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     cube = rng.random((24, 24, 6)).astype(np.float32)
     truth = hsifeat.Labels("gt", np.where(cube[..., 0] > 0.5, 1, 2).astype(np.uint8))
-    store = hsifeat.extract(hsifeat.Scene("train", cube).with_labels(truth), backbone="context", out=tmp_path / "train.zarr")
+    store = hsifeat.extract(
+        hsifeat.Scene("train", cube).with_labels(truth), backbone="context", out=tmp_path / "train.zarr"
+    )
     model = fit_model([store.location.path], "lda", inputs=inputs)
     cube[:2, :4] = -9  # no data, which nothing declares
     np.save(tmp_path / "other.npy", cube)

@@ -138,7 +138,7 @@ EDGES = masked(CUBE, np.s_[8:, 4:])
         pytest.param([Scene("empty", np.full(CUBE.shape, np.nan))], "empty has no valid pixel", id="masked"),
         pytest.param(
             [Scene("holed", NAN_BAND)],
-            r"the bands 3 of its .* bands .* have no valid value.*`bad_bands='3'`",
+            r"the bands 3 \(.*\) have no valid value.*`bad_bands='3'`",
             id="NaN band",
         ),
         pytest.param([Scene("flat", np.full(CUBE.shape, 7.0))], "flat: .* all valid pixels are equal", id="constant"),

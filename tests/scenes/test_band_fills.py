@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from hsifeat import Scene
+from hsifeat import Scene, fit_projection, open_scene
 from hsifeat.scenes import band_fills
 from hsifeat.scenes.valid_pixels import valid_pixels
 
@@ -35,7 +35,10 @@ def test_a_value_in_some_bands_of_some_pixels_is_named(fill, scale, dtype):
         advised = Scene("x", cube, nodata=(float(match[1]),))
         assert np.array_equal(advised.valid, ~holed.any(axis=2))
         (note,) = advised.validity_notes
-        assert f"{holed.any(axis=2).sum()} pixels have no data in some bands only (bands 1,4, counted from 0)" in note
+        assert (
+            f"{holed.any(axis=2).sum()} pixels have no data in some bands only (bands 1,4, counted from 0 as in `bad_bands`, which can leave them out)"
+            in note
+        )
     else:
         assert fill == 0
 
@@ -65,8 +68,8 @@ def test_declared_values_in_some_bands_are_counted(declared):
     assert np.array_equal(scene.valid, ~missing.any(axis=2))
     (note,) = scene.validity_notes
     assert note == (
-        f"x: {partly.sum()} pixels have no data in some bands only (bands 0-3, counted from 0) and count as invalid; `bad_bands` can "
-        "leave these bands out"
+        f"x: {partly.sum()} pixels have no data in some bands only (bands 0-3, counted from 0 as in `bad_bands`, which can "
+        "leave them out) and count as invalid"
     )
 
 
@@ -78,3 +81,19 @@ def test_clipped_and_coarse_values_get_no_note():
         np.full(REFLECTANCE.shape, 7),
     ):
         assert valid_pixels(values.astype(np.int16)).fills == ()
+
+
+def test_notes_number_bands_as_the_option_does(tmp_path):
+    """Bands that were dropped by number, or put in the order of another scene, were numbered anew in the advice to drop them."""
+    rng, nm = np.random.default_rng(0), np.arange(500.0, 1100, 100)
+    cube = rng.random((40, 50, 6)).astype(np.float32)
+    cube[:3, :, 1] = np.nan
+    cube[..., 3] = 7
+    np.save(tmp_path / "x.npy", cube)
+    scene = open_scene(tmp_path / "x.npy", bad_bands="0,4")
+    for one in (scene, Scene("x", cube, wavelengths_nm=nm).matched_to(nm[::-1], 6, "first")):
+        (note,) = [text for text in one.validity_notes if "in some bands only" in text]
+        assert "(bands 1, counted from 0 as in `bad_bands`" in note
+        (note,) = fit_projection("all", one).notes
+        assert ": 3 (counted from 0 as in `bad_bands`); they carry no information" in note
+    assert open_scene(tmp_path / "x.npy", bad_bands="0,1,4").valid.all()

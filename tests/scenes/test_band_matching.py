@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 
+from hsifeat.errors import SceneError
 from hsifeat.scenes import Scene
-from hsifeat.scenes.band_matching import match_bands
+from hsifeat.scenes.band_matching import SceneBands, match_bands
 
 # Two detectors that overlap at 650 nm.
 NM = np.array([450.0, 550, 650, 650, 750])
@@ -31,7 +32,7 @@ def test_equal_bands_keep_their_order_in_a_scene_with_more_bands(direction):
     wider, cube = np.array([400, *NM, 900]), np.pad(CUBE, ((0, 0), (0, 0), (1, 1)))
     other = Scene("other", cube[..., ::direction], wavelengths_nm=wider[::direction])
     np.testing.assert_array_equal(np.asarray(other.matched_to(NM, 5, "first").cube), CUBE)
-    assert match_bands(wider, wider, 7, wanted_bands=7, name="a", wanted_name="b") is None
+    assert match_bands(SceneBands("b", 7, wider), SceneBands("a", 7, wider)) is None
 
 
 @pytest.mark.parametrize(
@@ -82,3 +83,47 @@ def test_a_note_names_bands_that_are_taken_for_several_bands(wanted, found, pair
     assert len(said) == (pairs is not None)
     if pairs:
         assert re.search(pairs, said[0]), said
+
+
+NAMES = ("B2", "B3", "B4", "B8", "B5")
+
+
+def named(order, names=NAMES, nm=None):
+    return Scene("other", CUBE[..., order], wavelengths_nm=nm, band_names=[names[band] for band in order])
+
+
+@pytest.mark.parametrize("nm", [None, NM], ids=["no-wavelengths", "one-with-wavelengths"])
+def test_bands_without_wavelengths_are_matched_by_name(nm):
+    matched = named([0, 1, 2, 4, 3]).matched_to(nm, 5, "first", NAMES)
+    np.testing.assert_array_equal(np.asarray(matched.cube), CUBE)
+    assert matched.band_names == NAMES
+    assert any("matched with those of first by their names" in note for note in matched.notes)
+    assert not any("in their order" in note for note in matched.notes)
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        pytest.param(NAMES, None, id="same"),
+        pytest.param(("blue", "green", "red", "nir", "edge"), "'B2' is taken for 'blue'", id="others"),
+        pytest.param(("B2", "B3", "B4", "B4", "B5"), "'B8' is taken for 'B4'", id="twice"),
+        pytest.param((), None, id="unknown"),
+    ],
+)
+def test_other_bands_without_wavelengths_keep_their_order(names, note):
+    matched = named([0, 1, 2, 3, 4]).matched_to(None, 5, "first", names)
+    np.testing.assert_array_equal(np.asarray(matched.cube), CUBE)
+    assert [note in one for one in matched.notes] == ([] if note is None else [True])
+
+
+def test_wavelengths_take_precedence_over_names():
+    nm = np.arange(500.0, 1000, 100)
+    matched = named([4, 3, 2, 1, 0], nm=nm).matched_to(nm, 5, "first", NAMES)
+    np.testing.assert_array_equal(np.asarray(matched.cube), CUBE[..., ::-1])
+
+
+def test_names_of_another_number_of_bands_are_an_error():
+    with pytest.raises(SceneError, match="4 band_names for 5 bands"):
+        named([0, 1, 2, 3, 4]).matched_to(None, 5, "first", NAMES[:4])
+    with pytest.raises(SceneError, match="has 5 bands and first has 4"):
+        named([0, 1, 2, 3, 4]).matched_to(None, 4, "first", NAMES[:4])

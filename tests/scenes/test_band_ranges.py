@@ -38,7 +38,7 @@ def test_bands_without_values_are_named_and_can_be_dropped(tmp_path, cube, nodat
     cube[0, 0, 5] = nodata
     path = written(tmp_path / "x.tif", cube, nodata)
     advice = (
-        r"the bands 2-4,7 of its 9 bands \(counted from 0\) have no valid value: drop them with `bad_bands='2-4,7'`$"
+        r"the bands 2-4,7 \(counted from 0 as in `bad_bands`\) have no valid value: drop them with `bad_bands='2-4,7'`$"
     )
     with pytest.raises(ProjectionError, match=advice):
         fit_projection("pca:2", open_scene(path))
