@@ -157,7 +157,8 @@ class Connection:
             uploaded.
         labels : str, Path or sequence of str, Path or tuple
             Label maps as ``FILE`` or ``FILE:VARIABLE``. If the scene is read from local files, the label maps must be
-            local files, too. A tuple ``(NAME, FILE)`` uploads the file as NAME with the suffix of FILE.
+            local files, too. A tuple ``(NAME, FILE)`` uploads the file as NAME with the suffix of FILE; other files keep their
+            names.
         reading : dict, optional
             Options for reading the scene, such as ``variable`` and ``axes``; see `hsifeat.open_scene`. If the scene is read
             from local files, the file of ``companion`` must be local, too.
@@ -180,7 +181,8 @@ class Connection:
         Raises
         ------
         HsifeatError
-            If an option is wrong or has no effect; nothing is uploaded in this case. If the service refuses the
+            If an option is wrong or has no effect, such as NAME for a file that is not uploaded; nothing is uploaded in this
+            case. If the service refuses the
             request.
         """
         like = None if like is None else self._key(like)
@@ -329,16 +331,20 @@ class Connection:
             "labels": [str(source) for _, source in maps],
             "companion": companion and str(companion),
         }
-        if len(names) == 1 and names[0] in REGISTRY:
-            described["name"] = names[0]
-        elif not all(Path(name).exists() for name in names):
-            described["files"] = names
+        is_public = len(names) == 1 and names[0] in REGISTRY
+        if is_public or not all(Path(name).exists() for name in names):
+            if named := next((label for label in labels if isinstance(label, tuple)), None):
+                raise HsifeatError(
+                    f"the label map {str(named[1])!r} can't be named {named[0]!r}: only uploaded files can be named, and the scene is not "
+                    "uploaded, so its label maps are files of the service and keep their names"
+                )
+            described |= {"name": names[0]} if is_public else {"files": names}
         else:
             described["files"] = [add(Path(name)) for name in names]
             described["labels"] = [add_source(source, name) for name, source in maps]
             described["companion"] = companion and add_source(companion, "companion")
-            named = [(name, path) for path, name in uploaded.items()]
-            described["upload"] = upload_files(self._transport, named, listen)
+            files = [(name, path) for path, name in uploaded.items()]
+            described["upload"] = upload_files(self._transport, files, listen)
         return {name: value for name, value in described.items() if value}
 
 

@@ -63,8 +63,13 @@ class PixelCoordinates:
         Raises
         ------
         StoreError
-            If the arrays have different lengths, or a pixel lies outside the scene.
+            If the arrays have different lengths, or are the two axes of a mesh. If a pixel lies outside the scene.
         """
+        shapes = np.shape(rows), np.shape(cols)
+        if min(map(len, shapes)) > 1 and shapes[0] != shapes[1]:
+            raise StoreError(
+                f"rows and columns give one pixel per pair, not a mesh; found the shapes {shapes[0]} and {shapes[1]}"
+            )
         pixels = cls(_as_integers(rows), _as_integers(cols))
         if len(pixels.rows) != len(pixels.cols):
             raise StoreError(f"rows and columns must be of one length; found {len(pixels.rows)} and {len(pixels.cols)}")

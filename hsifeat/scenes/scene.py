@@ -136,7 +136,7 @@ class Scene(ReadOnlyArrays, CubeShape):
 
     def _convert_lists(self) -> None:
         for attribute in ("wavelengths_nm", "fwhm_nm"):
-            lengths = as_lengths(getattr(self, attribute), self.bands, f"{self.name}: {attribute}")
+            lengths = as_lengths(getattr(self, attribute), self.bands, f"{self.name}: {attribute}", self.cube)
             object.__setattr__(self, attribute, None if lengths is None else lengths.copy())
         for attribute in ("band_names", "notes"):
             object.__setattr__(self, attribute, as_texts(getattr(self, attribute), f"{self.name}: {attribute}"))

@@ -47,7 +47,7 @@ def as_texts(values: object, what: str) -> tuple[str, ...]:
     return tuple(str(item) for item in items)
 
 
-def as_lengths(values: object, bands: int, what: str) -> NDArray[np.float64] | None:
+def as_lengths(values: object, bands: int, what: str, cube: object = None) -> NDArray[np.float64] | None:
     """Convert wavelengths or bandwidths to a (bands,) float64 array; None is returned unchanged.
 
     Parameters
@@ -58,17 +58,24 @@ def as_lengths(values: object, bands: int, what: str) -> NDArray[np.float64] | N
         Number of bands.
     what : str
         What the values are, for messages.
+    cube : array-like, optional
+        Cube of the scene.
 
     Raises
     ------
     SceneError
         If the values are not one positive number per band. If they are an `xarray.DataArray` or `pandas.Series` whose
-        attributes state another unit than nm.
+        attributes state another unit than nm, or that has the labels of the bands of the cube in another order.
     """
     if values is None:
         return None
     if (unit := _stated_unit(values)).lower() not in {"", "1", "-", "none", "unitless", "dimensionless", *NAMES_OF_NM}:
         raise SceneError(f"{what} must be in nm; found a {type(values).__name__} in {unit!r}: convert its values to nm")
+    own, labels = _labels(values, 0), _labels(cube, 2)
+    if own != labels and sorted(map(str, own)) == sorted(map(str, labels)):
+        raise SceneError(
+            f"{what} and the cube have the bands in another order: sort both by their coordinate of the bands"
+        )
     try:
         lengths = np.asarray(values)
     except ValueError:  # lists of different lengths
@@ -80,6 +87,15 @@ def as_lengths(values: object, bands: int, what: str) -> NDArray[np.float64] | N
     if not (np.isfinite(lengths) & (lengths > 0)).all():
         raise SceneError(f"{what} must be positive numbers; found {lengths.min():g} to {lengths.max():g}")
     return np.asarray(lengths, np.float64)
+
+
+def _labels(values: Any, axis: int) -> list[Any]:
+    """Return the labels of an axis of an `xarray.DataArray` or `pandas.Series`; an empty list if there are none."""
+    dims, coords = getattr(values, "dims", ()), getattr(values, "coords", {})
+    if isinstance(dims, tuple) and len(dims) > axis and dims[axis] in coords:
+        return list(np.asarray(coords[dims[axis]]).tolist())
+    index = getattr(values, "index", None)
+    return [] if axis or index is None or callable(index) else list(index)
 
 
 def _stated_unit(values: object) -> str:

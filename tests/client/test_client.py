@@ -350,6 +350,10 @@ def test_other_values_than_names_are_refused_before_a_request():
         ],
         "each file of a scene is a path": [lambda: service.extract(np.ones((2, 3, 4)), backbone="context")],
         "a label map is a path": [lambda: service.extract("a.tif", labels=[("gt",)], backbone="context")],
+        "can't be named 'gt': only uploaded files": [
+            lambda: service.extract("a.tif", labels=[("gt", "b.tif")], backbone="context"),
+            lambda: service.extract("indian-pines", labels=[("gt", "b.tif")], backbone="context"),
+        ],
         "no filter of jobs is named 'status'; .*state": [lambda: service.jobs(status="failed")],
     }
     for message, refused in calls.items():

@@ -194,12 +194,15 @@ def test_constant_bands_are_noted_and_give_no_channel(scene):
     cube[..., [2, 3, 7]] = 1e5, 0, -3
     for spec in ("all", "pca:3"):
         (note,) = fit_projection(spec, Scene("dull", cube)).notes
-        assert "dull: bands that are equal at all valid pixels, up to the rounding of float32: 2-3,7 (counted from 0" in note
+        assert (
+            "dull: bands that are equal at all valid pixels, up to the rounding of float32: 2-3,7 (counted from 0"
+            in note
+        )
     channels = fit_projection("all", Scene("dull", cube)).apply(cube)
     assert not channels[..., [2, 3, 7]].any()
     assert fit_projection("all", scene).notes == fit_projection("pca:3", scene).notes == ()
     (note,) = fit_leading_components(60, Scene("far", 1e9 + scene.cube / scene.cube.max())).notes
-    assert "0-11 of 12" in note
+    assert ": 0-11 (counted" in note
 
 
 def test_one_pixel_with_most_of_the_variance_is_noted(scene):

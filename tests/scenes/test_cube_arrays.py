@@ -342,6 +342,18 @@ def test_wavelengths_in_another_unit_than_nm_are_refused(attribute, key, unit, i
             Scene("s", np.ones((4, 5, 3)), **{attribute: values})
 
 
+@pytest.mark.parametrize("kind", ["DataArray", "Series"])
+def test_wavelengths_with_the_labels_of_the_bands_in_another_order_are_refused(kind):
+    cube = xarray.DataArray(np.ones((4, 5, 3)), dims=("y", "x", "band"), coords={"band": [3, 1, 2]})
+    nm = xarray.DataArray([450.0, 550, 650], dims="band", coords={"band": [1, 2, 3]})
+    given = nm if kind == "DataArray" else nm.to_series()
+    with pytest.raises(SceneError, match="wavelengths_nm and the cube have the bands in another order: sort both"):
+        Scene("s", cube, wavelengths_nm=given)
+    assert Scene("s", cube, wavelengths_nm=nm.sel(band=cube.band)).wavelengths_nm.tolist() == [650, 450, 550]
+    assert Scene("s", cube.values, wavelengths_nm=given).wavelengths_nm.tolist() == [450, 550, 650]
+    assert Scene("s", cube, wavelengths_nm=nm.assign_coords(band=[7, 8, 9])).wavelengths_nm.tolist() == [450, 550, 650]
+
+
 def test_a_closed_dataset_is_not_taken_for_the_one_that_was_opened_next(tmp_path):
     """netCDF gives the number of a closed file to the next one, whose values were read."""
     array, scene = closed_array("netCDF4", tmp_path / "cube.nc", "")

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 DENOISER = "UNet2DConditionModel"
 ENCODER = "AutoencoderKL"
 _SCALES = (1, 2, 4, 8)
-# Settings of U-Nets with conditions beyond timestep and text: image embeddings, sizes, labels.
-_OTHER_CONDITIONS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "num_class_embeds")
+# Settings of U-Nets with conditions beyond timestep and text: image embeddings, sizes, labels, the guidance scale.
+_OTHER_CONDITIONS = (
+    "addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "num_class_embeds", "time_cond_proj_dim",
+)  # fmt: skip
 # Number of text tokens in the forward pass that lists the layers, as in CLIP. The listed costs hardly depend on this number.
 _PROBE_TOKENS = 77
 

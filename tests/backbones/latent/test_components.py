@@ -87,6 +87,11 @@ def test_folders_of_older_diffusers_releases_open(pipeline, copied):
             id="config",
         ),
         pytest.param(
+            lambda f: edit(f / "unet" / "config.json", time_cond_proj_dim=16),
+            "time_cond_proj_dim is 16",
+            id="consistency",
+        ),
+        pytest.param(
             lambda f: edit(f / "unet" / "config.json", in_channels=9), "takes 9 channels, but", id="inpainting"
         ),
         pytest.param(
