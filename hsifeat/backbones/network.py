@@ -131,7 +131,8 @@ class NetworkBackbone(ABC):
         """
         return self._find_taps()
 
-    def _find_taps(self) -> list[Tap]:
+    def _find_taps(self, high: int = 1, wide: int = 1) -> list[Tap]:
+        """Return the layers that give maps of an array of `high` * side rows and `wide` * side columns; see `taps`."""
         import torch
 
         device = self.probe_device
@@ -139,16 +140,17 @@ class NetworkBackbone(ABC):
             network = self.build().eval()
 
         side: int = getattr(network, "probe_side", self.probe_side)
+        rows, cols = high * side, wide * side
 
         def forward(t: int) -> object:
             with torch.device(device), torch.no_grad(), without_compiler():
-                return self.call(network, torch.zeros(1, self.denoiser_channels, side, side), t)
+                return self.call(network, torch.zeros(1, self.denoiser_channels, rows, cols), t)
 
         aliases = self.aliases(network)
         taps: dict[str, Tap] = {}
         starts = tuple(getattr(network, "probe_timesteps", (0,)))
         for t, stop in zip(starts, (*starts[1:], self.schedule.timesteps), strict=True):
-            for layer in list_taps(network, partial(forward, t), side, self.map_reader(side, side)):
+            for layer in list_taps(network, partial(forward, t), rows, cols, self.map_reader(rows, cols)):
                 known = taps.setdefault(layer.name, layer)
                 taps[layer.name] = replace(known, intervals=(*known.intervals, (t, stop)))
         # Convert strides from cells to scene pixels. In latent space, the cells of a layer may be smaller than a scene pixel or

@@ -191,6 +191,10 @@ class NoiseSchedule:
         return image * noisy - noise * output, image * output + noise * noisy
 
 
+# Settings of schedulers that change the noise levels of the betas, with the value that does not.
+_PLAIN_SETTINGS = {"snr_shift_scale": 1.0, "use_flow_sigmas": False, "timestep_type": "discrete"}
+
+
 def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
     """Build a schedule from the content of a diffusers ``scheduler_config.json``.
 
@@ -204,11 +208,18 @@ def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
     load_diffusers()
     from diffusers import DDPMScheduler
 
-    if not {"beta_schedule", "trained_betas"} & set(config):
-        raise BackboneError(
-            f"the schedule is a {config.get('_class_name', 'scheduler without a class name')}, which has no betas; allowed are "
-            "schedulers of the DDPM family (DDPM, DDIM, PNDM, DPM-Solver, …)"
-        )
+    name, family = (
+        config.get("_class_name", "scheduler without a class name"),
+        "the DDPM family (DDPM, DDIM, PNDM, DPM-Solver, …)",
+    )
+    if config.get("beta_schedule") is None and config.get("trained_betas") is None:
+        raise BackboneError(f"the schedule is a {name}, which has no betas; allowed are schedulers of {family}")
+    for setting, plain in _PLAIN_SETTINGS.items():
+        if config.get(setting, plain) not in (plain, None):
+            raise BackboneError(
+                f"the schedule is a {name} with {setting} = {config[setting]!r:.40}, which changes the noise of the betas; allowed are schedulers of "
+                f"{family} without it"
+            )
     betas = config.get("trained_betas")
     count = (
         as_int(config.get("num_train_timesteps", 1000))

@@ -102,7 +102,7 @@ def tap(
 
 
 def list_taps(
-    network: torch.nn.Module, forward: Callable[[], object], side_px: int, read: MapReader = feature_map
+    network: torch.nn.Module, forward: Callable[[], object], rows_px: int, cols_px: int, read: MapReader = feature_map
 ) -> list[Tap]:
     """List the layers whose output is a feature map of the whole image, in the order of execution.
 
@@ -111,9 +111,9 @@ def list_taps(
     network : torch.nn.Module
         The network, usually on the ``meta`` device, where only shapes are computed.
     forward : callable
-        Function without arguments that runs the network once on an image of `side_px` x `side_px` pixels.
-    side_px : int
-        Side of the image, in pixels. It must be larger than the coarsest stride.
+        Function without arguments that runs the network once on an image of `rows_px` x `cols_px` pixels.
+    rows_px, cols_px : int
+        Size of the image, in pixels. Both sides must be larger than the coarsest stride.
     read : callable
         Function that returns the feature map in a module's output, or None if the output contains no feature map.
 
@@ -126,22 +126,19 @@ def list_taps(
 
     counter = FlopCounterMode(display=False)
     outputs: list[tuple[str, int, int, int]] = []
+    calls: Counter[str] = Counter()
 
     def hook(name: str) -> Callable[[Any, Any, Any], None]:
         def record(_module: Any, _inputs: Any, output: Any) -> None:
+            calls[name] += 1
             features = read(output)
             # A layer that works on patches outputs several maps of one image, and none of them covers the whole image. A layer
             # that averages over the image, as in squeeze and excitation, outputs one cell for images of any size.
-            if (
-                features is None
-                or len(features) != 1
-                or features.shape[-1] != features.shape[-2]
-                or features.shape[-1] == 1
-            ):
+            if features is None or len(features) != 1 or features.shape[-2:] == (1, 1):
                 return
-            if side_px % features.shape[-1] == 0:
-                stride = side_px // features.shape[-1]
-                outputs.append((name, features.shape[1], stride, counter.get_total_flops()))
+            rows, cols = features.shape[-2:]
+            if rows_px % rows == 0 and rows * cols_px == cols * rows_px:
+                outputs.append((name, features.shape[1], rows_px // rows, counter.get_total_flops()))
 
         return record
 
@@ -152,7 +149,6 @@ def list_taps(
         with counter:
             forward()
     total = max(counter.get_total_flops(), 1)
-    calls = Counter(name for name, *_ in outputs)
     # A module that runs twice, such as a shared activation, has two outputs under one name.
     return [
         Tap(name, "", channels, stride, flops / total) for name, channels, stride, flops in outputs if calls[name] == 1

@@ -49,6 +49,18 @@ def call_with_timesteps(network: torch.nn.Module, noisy: torch.Tensor, t: int) -
     return network(noisy, torch.full((len(noisy),), t, device=noisy.device))
 
 
+def _copied(module: torch.nn.Module, name: str) -> torch.nn.Module:
+    """Return a copy of a module on the CPU, in float32."""
+    try:
+        return deepcopy(module).float().cpu()
+    except Exception as error:  # the user's module may raise anything
+        raise_resource_error(error)
+        raise BackboneError(
+            f"the module of {name} can't be copied ({error_summary(error)}): if it has weight_norm, spectral_norm or pruning of "
+            "torch.nn.utils, remove them first, as with torch.nn.utils.remove_weight_norm or torch.nn.utils.prune.remove"
+        ) from error
+
+
 def _as_json(config: object) -> dict[str, Any]:
     try:
         if not isinstance(config, Mapping):
@@ -121,7 +133,7 @@ class ModuleBackbone(NetworkBackbone):
         side: int = 64,
     ) -> None:
         self.name, self.schedule, self.channels = name, schedule, channels
-        self._module = deepcopy(module).float().cpu()
+        self._module = _copied(module, name)
         self._call = call
         self._side = side
         printed = repr(module)
@@ -173,7 +185,7 @@ class ModuleBackbone(NetworkBackbone):
         """
         try:
             with self._own_random_state():
-                taps = self._find_taps()
+                taps = self._taps_of_any_size()
             is_random = self._is_random()
         except Exception as error:  # the user's module may raise anything
             raise_resource_error(error)
@@ -191,6 +203,23 @@ class ModuleBackbone(NetworkBackbone):
                 f"{self.name} draws random numbers in each pass, so that its features differ from run to run: turn off dropout that stays on in "
                 "evaluation mode, or pass fixed numbers to the module"
             )
+        return taps
+
+    def _taps_of_any_size(self) -> list[Tap]:
+        """Return the layers whose maps follow the size of the image.
+
+        In a square image, other layers can look like these: those with maps of a fixed size, and those whose channels are the last axis
+        and as many as the cells of a side. So the module also runs on an image that is twice as wide or, if it takes square images
+        only, twice as large. A module that takes neither has a fixed size of the image.
+        """
+        taps = self._find_taps()
+        for high in (1, 2):
+            try:
+                others = {(one.name, one.channels, one.stride) for one in self._find_taps(high, 2)}
+            except Exception as error:  # noqa: BLE001  # the user's module may raise anything
+                raise_resource_error(error)
+            else:
+                return [one for one in taps if (one.name, one.channels, one.stride) in others]
         return taps
 
     def _is_random(self) -> bool:

@@ -17,6 +17,7 @@ from hsifeat.backbones.network import NetworkBackbone
 from hsifeat.backbones.protocol import Backbone
 from hsifeat.backbones.recall import RecalledBackbone
 from hsifeat.cube_digest import changed_scene_error
+from hsifeat.errors import BackboneError
 from hsifeat.extraction.config import DEFAULT_BATCH
 from hsifeat.extraction.extractor import Extractor, StepResult, check_finite
 from hsifeat.extraction.model_input import ModelInput
@@ -268,6 +269,7 @@ class DiffusionExtractor(Extractor):
             with exclusive_use(self.backbone):  # Noise policies run the network, too.
                 taps = self._mean_taps(encoded.noised.at(batch, step.t), step.t, layers)
             for plane, block in blocks.items():
+                _check_size(plane, encoded.tiles[batch], taps[plane.id.layer])
                 block.add(encoded.tiles[batch], taps[plane.id.layer])
         return {
             plane: check_finite(plane, block.finish(), cause="the weights may be damaged")
@@ -291,6 +293,17 @@ class DiffusionExtractor(Extractor):
             if layer in self.pooled:
                 taps[layer] = avg_pool2d(taps[layer], self.pooled[layer])
         return taps
+
+
+def _check_size(plane: PlaneSpec, tiles: Sequence[Window], maps: torch.Tensor) -> None:
+    """Raise `BackboneError` unless feature maps have the stride and the channels of their plane."""
+    rows, cols = tiles[0].rows, tiles[0].cols
+    expected = (len(tiles), plane.channels, rows // plane.stride, cols // plane.stride)
+    if tuple(maps.shape) != expected:
+        raise BackboneError(
+            f"the layer {plane.id.layer} gives maps of shape {tuple(maps.shape)} for {len(tiles)} tiles of {rows} x {cols} pixels, and not {expected}: "
+            "its maps do not follow the size of the image; leave the layer out"
+        )
 
 
 def default_batch(rows_px: int, cols_px: int, *, device: str) -> int:

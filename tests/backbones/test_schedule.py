@@ -1,11 +1,14 @@
 """Noise schedules against diffusers' scheduler, and refusals of invalid numbers."""
 
+import re
+
+import diffusers
 import numpy as np
 import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from hsifeat.backbones.schedule import NoiseSchedule
+from hsifeat.backbones.schedule import NoiseSchedule, schedule_from_config
 from hsifeat.errors import BackboneError
 
 
@@ -65,3 +68,30 @@ def test_noise_of_a_timestep_that_the_schedule_lacks_is_refused(t):
 def test_an_unknown_prediction_is_refused():
     with pytest.raises(BackboneError, match="unknown prediction 'noise'; allowed: epsilon, sample, v_prediction"):
         NoiseSchedule([0.9, 0.5], "noise")
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "options", "setting"),
+    [
+        ("CogVideoXDDIMScheduler", {}, "snr_shift_scale = 3.0"),
+        ("CogVideoXDPMScheduler", {}, "snr_shift_scale = 3.0"),
+        ("IPNDMScheduler", {}, "which has no betas"),
+        ("EulerDiscreteScheduler", {"timestep_type": "continuous"}, "timestep_type = 'continuous'"),
+        ("DPMSolverMultistepScheduler", {"use_flow_sigmas": True}, "use_flow_sigmas = True"),
+        ("UniPCMultistepScheduler", {"use_flow_sigmas": True}, "use_flow_sigmas = True"),
+    ],
+)
+def test_schedulers_with_other_noise_levels_are_refused(scheduler, options, setting):
+    """They were taken for the schedule of their betas."""
+    config = dict(getattr(diffusers, scheduler)(**options).config)
+    with pytest.raises(BackboneError, match=re.escape(setting)):
+        schedule_from_config({**config, "_class_name": scheduler})
+
+
+@pytest.mark.parametrize(
+    "scheduler", ["DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler", "UniPCMultistepScheduler"]
+)
+def test_schedulers_of_plain_betas_are_accepted(scheduler):
+    found = getattr(diffusers, scheduler)()
+    schedule = schedule_from_config({**dict(found.config), "_class_name": scheduler})
+    np.testing.assert_array_equal(schedule.alphas_cumprod, found.alphas_cumprod.numpy())

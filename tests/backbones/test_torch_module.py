@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils import prune
 
 from hsifeat import ModuleBackbone, NoiseSchedule, extract
 from hsifeat.errors import BackboneError, OutOfMemoryError
+from hsifeat.types import Tap
 
 
 def denoiser(module, **options):
@@ -123,6 +125,73 @@ def test_averages_over_the_image_are_no_layers():
 
     # They have the shape of a map of stride 64 in an image of 64 px, but of stride 32 in one of 32 px.
     assert [(tap.name, tap.stride) for tap in denoiser(Squeeze()).taps] == [("maps", 2)]
+
+
+class _Mixed(torch.nn.Module):
+    """Layers with channels last, as in ConvNeXt, and a map of a fixed size, as in pyramid pooling."""
+
+    def __init__(self, width, *, square=False):
+        super().__init__()
+        self.enter, self.norm = torch.nn.Conv2d(3, width, 3, padding=1), torch.nn.LayerNorm(width)
+        self.pool, self.leave = torch.nn.AdaptiveAvgPool2d(8), torch.nn.Conv2d(width, 3, 1)
+        self.square = square
+
+    def forward(self, image, _timesteps):
+        if self.square and image.shape[2] != image.shape[3]:
+            raise ValueError("not square")
+        maps = self.enter(image)
+        maps = maps + self.norm(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.leave(maps + torch.nn.functional.interpolate(self.pool(maps), size=maps.shape[-2:]))
+
+
+@pytest.mark.parametrize("square", [False, True], ids=["any-shape", "squares-only"])
+@pytest.mark.parametrize("width", [8, 64], ids=["other-width", "width-of-the-side"])
+def test_layers_that_do_not_follow_the_size_of_the_image_are_left_out(width, square):
+    assert [(tap.name, tap.stride) for tap in denoiser(_Mixed(width, square=square)).taps] == [
+        ("enter", 1),
+        ("leave", 1),
+    ]
+
+
+def test_a_map_of_a_wrong_size_is_an_error(scene, tmp_path):
+    """A module that takes 64 x 64 images only in the search for layers."""
+    backbone = denoiser(_Mixed(8), side=64)
+    pooled = Tap("pool", "", 8, 8, 1.0, ((0, 2),))
+    backbone.__dict__["taps"] = [*backbone.taps, pooled]
+    options = {"backbone": backbone, "layers": ["pool"], "timesteps": [0], "projection": "pca:3", "halo": 0}
+    with pytest.raises(
+        BackboneError, match=r"the layer pool gives maps .*, 8, 8\) .* 32 x 32 pixels, .* do not follow the size"
+    ):
+        extract(scene, **options, tile=32, out=tmp_path / "s.zarr")
+
+
+def test_a_module_that_runs_twice_is_no_layer():
+    """The first output of a shared activation, of one cell, was stored as the map."""
+
+    class Shared(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.maps, self.act = torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU()
+            self.average = torch.nn.AdaptiveAvgPool2d(1)
+
+        def forward(self, image, _timesteps):
+            maps = self.maps(image)
+            return self.act(maps * self.act(self.average(maps)))
+
+    assert [tap.name for tap in denoiser(Shared()).taps] == ["maps"]
+
+
+@pytest.mark.parametrize("change", ["weight_norm", "prune"])
+def test_a_module_that_can_not_be_copied_is_refused(change):
+    module = Scaled()
+    if change == "prune":
+        prune.random_unstructured(module.inner, "weight", 0.5)
+    else:
+        with pytest.warns(FutureWarning):
+            torch.nn.utils.weight_norm(module.inner)
+        module(torch.zeros(1, 3, 8, 8), 0)
+    with pytest.raises(BackboneError, match="the module of denoiser can't be copied .*remove_weight_norm"):
+        denoiser(module)
 
 
 @pytest.mark.parametrize("config", [{"mean": np.ones(3)}, {"factor": np.float32(2)}, {"x": float("nan")}, ["a"]])
