@@ -66,13 +66,14 @@ class LabelEdit:
         Raises
         ------
         SceneError
-            If `pixels` has other values than integers, such as a bool mask. If `number` is not an integer from 0 to 65535.
+            If `pixels` has other values than integers, such as a bool mask, or several axes, as rows and columns have. If `number` is not an integer from 0 to 65535.
         """
         indices = np.asarray(pixels)
-        if isinstance(pixels, np.ma.MaskedArray) or (indices.size and indices.dtype.kind not in "iu"):
+        is_masked = isinstance(pixels, np.ma.MaskedArray)
+        if is_masked or indices.ndim > 1 or (indices.size and indices.dtype.kind not in "iu"):
             raise SceneError(
                 f"the pixels of an edit are flat indices, row * cols + col, without a mask; found {format_value(pixels)}: give "
-                "np.flatnonzero(mask) for a bool mask"
+                "np.flatnonzero(mask) for a bool mask, and rows * cols_of_the_scene + columns for rows and columns"
             )
         if (value := as_int(number)) is None or not 0 <= value <= LARGEST_LABEL_CLASS:
             raise SceneError(

@@ -145,7 +145,7 @@ def verify_store(
 def remove_stores(
     stores: Annotated[list[str], typer.Argument(help="Paths or names of stores, or the first digits of their keys.")],
 ) -> None:
-    """Delete stores. A store that a process is reading or writing is not deleted.
+    """Delete stores. A store that a process is reading or writing is not deleted. Of a link, the store is deleted and the link.
 
     Example: `hsifeat cache rm ip`
     """
@@ -157,7 +157,13 @@ def remove_stores(
     for folder in {cache_folder(), *(Path(store).absolute().parent for store in stores)}:
         delete_remains(folder)
     for location in [find_store(store) for store in stores]:
-        terminal.say(f"deleted {location}: {format_bytes(remove_store(location))}")
+        real, link = location.identity, Path(str(location))
+        freed = format_bytes(remove_store(location))
+        if link.is_symlink():
+            link.unlink()
+            terminal.say(f"deleted {real} and the link {location}: {freed}")
+        else:
+            terminal.say(f"deleted {location}: {freed}")
 
 
 @cache.command("gc")

@@ -145,3 +145,10 @@ def test_rm_touches_nothing_else(tmp_path, what, cli):
     before = snapshot(tmp_path)
     assert "nothing was deleted" in cli("cache", "rm", mine, status=1)
     assert snapshot(tmp_path) == before and mine.exists()
+
+
+def test_the_command_deletes_a_store_and_the_link_to_it(three, tmp_path, cli):
+    link = tmp_path / "link.zarr"
+    link.symlink_to(three[0])
+    assert f"deleted {three[0]} and the link {link}" in cli("cache", "rm", link)
+    assert not three[0].exists() and not link.is_symlink()

@@ -127,6 +127,31 @@ def note_lost_classes(
     return (f"{name}: {len(lost)} of {len(classes)} classes {verb} no pixel of the scene: {listed}",)
 
 
+def note_unnamed(class_names: dict[int, str], classes: NDArray[np.integer], name: str) -> tuple[str, ...]:
+    """Return a note on the classes of a map that lack a name, although its file names others; empty if there are none.
+
+    Parameters
+    ----------
+    class_names : dict of int to str
+        Class names in the file.
+    classes : (rows, cols) integer array
+        Class of each pixel in the file.
+    name : str
+        Name of the file, for the note.
+
+    Examples
+    --------
+    >>> note_unnamed({1: "corn"}, np.array([[0, 1, 2]]), "gt")
+    ('gt: names 1 class, but not 2',)
+    """
+    unnamed = sorted(count_values(classes).keys() - {0} - class_names.keys()) if class_names else []
+    if not unnamed:
+        return ()
+    return (
+        f"{name}: names {format_count(len(class_names), 'class', 'classes')}, but not {list_some(map(str, unnamed), 8)}",
+    )
+
+
 def note_zeros(values: Classes, what: str, name: str) -> tuple[str, ...]:
     """Return a note on the features or lines of a file with the class 0; empty if there are none.
 

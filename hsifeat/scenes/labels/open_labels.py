@@ -8,7 +8,7 @@ from typing import Any
 from hsifeat.errors import SceneError
 from hsifeat.scenes.array_coordinates import array_pixel_axes, check_pixel_numbers, has_numbers
 from hsifeat.scenes.label_map import Labels, safe_label_name
-from hsifeat.scenes.labels.classes import drop_zero, note_lost_classes, read_classes
+from hsifeat.scenes.labels.classes import drop_zero, note_lost_classes, note_unnamed, read_classes
 from hsifeat.scenes.labels.csv_pixels import read_pixel_csv
 from hsifeat.scenes.labels.resampling import align_to_grid
 from hsifeat.scenes.labels.vectors import read_vectors, split_vector_source
@@ -100,7 +100,8 @@ def _open_raster(path: Path, variable: str | None, scene: PixelGrid | None) -> L
         can_declare_nodata=path.name.removesuffix(".gz").rpartition(".")[2].lower() not in _WITHOUT_NODATA,
     )
     class_names, zero_notes = drop_zero(raster.class_names, classes, path.name)
-    notes = (*raster.notes, *raster.scale_notes, *class_notes, *zero_notes)
+    unnamed = note_unnamed(class_names, classes, path.name)
+    notes = (*raster.notes, *raster.scale_notes, *class_notes, *zero_notes, *unnamed)
     georeference = raster.georeference
     if scene is not None:
         grid = _pixel_grid(scene) if raster.pixel_axes else None

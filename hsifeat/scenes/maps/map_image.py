@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.files import atomic_write
+from hsifeat.formatting import list_some
+from hsifeat.scenes.maps.fonts import find_font
 from hsifeat.scenes.maps.legend import Legend
 from hsifeat.scenes.scene_blocks import blocks
 
@@ -41,7 +43,8 @@ def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) ->
     Returns
     -------
     tuple of str
-        A note if rows and columns are left out of the image, because the map has more than `MAX_PX` rows or columns.
+        A note if rows and columns are left out of the image, because the map has more than `MAX_PX` rows or columns. A note if no
+        installed font has the letters of a class name.
     """
     step = -(-max(classes.shape) // MAX_PX)
     drawn = classes[step // 2 :: step, step // 2 :: step]
@@ -50,12 +53,20 @@ def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) ->
     picture = _add_legend(_paint(drawn, legend), legend, no_data=bool((drawn == 0).any()))
     with atomic_write(path) as part:
         picture.save(part, format="PNG", optimize=True)
-    if step == 1:
-        return ()
-    rows, cols = classes.shape
-    return (
-        f"{path.name} shows one of {step} x {step} pixels, because the map has {rows} x {cols}; a .tif file has all pixels",
-    )
+    notes = []
+    if unreadable := [
+        number for number, name in zip(legend.numbers, legend.names, strict=True) if find_font(name) is None
+    ]:
+        notes.append(
+            f"{path.name}: the legend has numbers in place of the names of the classes {list_some(map(str, unreadable), 8)}, because no "
+            "installed font has their letters"
+        )
+    if step > 1:
+        size = " x ".join(map(str, classes.shape))
+        notes.append(
+            f"{path.name} shows one of {step} x {step} pixels, because the map has {size}; a .tif file has all pixels"
+        )
+    return tuple(notes)
 
 
 def _paint(classes: NDArray[np.integer], legend: Legend) -> NDArray[np.uint8]:
@@ -77,18 +88,20 @@ def _add_legend(painted: NDArray[np.uint8], legend: Legend, *, no_data: bool) ->
     rows, cols, _ = painted.shape
     text_px = max(13, max(rows, cols) // 70)
     gap, box, line = text_px, round(1.1 * text_px), round(1.6 * text_px)
-    font = _font(text_px)
-    entries = [(_shorten(n), tuple(map(int, rgb))) for n, rgb in zip(legend.names, legend.rgb, strict=True)]
-    entries += [("no data", _NO_DATA)] if no_data else []
+    entries = [
+        (*_drawn_name(number, name, text_px), tuple(map(int, rgb)))
+        for number, name, rgb in zip(legend.numbers, legend.names, legend.rgb, strict=True)
+    ]
+    entries += [(*_drawn_name(0, "no data", text_px), _NO_DATA)] if no_data else []
     length = max((rows - 2 * gap) // line, _MIN_LINES, isqrt(3 * len(entries)))
     columns = [entries[at : at + length] for at in range(0, len(entries), length)]
-    widths = [box + gap // 2 + round(max(font.getlength(name) for name, _ in column)) + gap for column in columns]
+    widths = [box + gap // 2 + round(max(font.getlength(name) for name, font, _ in column)) + gap for column in columns]
     height = max(rows, 2 * gap + line * max(map(len, columns), default=0))
     picture = Image.new("RGB", (cols + gap + sum(widths), height), _PAPER)
     picture.paste(Image.fromarray(painted), (0, 0))
     draw, left = ImageDraw.Draw(picture), cols + gap
     for column, width in zip(columns, widths, strict=True):
-        for row, (name, rgb) in enumerate(column):
+        for row, (name, font, rgb) in enumerate(column):
             middle = gap + line * row + line // 2
             top = middle - box // 2
             draw.rectangle((left, top, left + box - 1, top + box - 1), fill=rgb, outline=_EDGE)
@@ -97,12 +110,16 @@ def _add_legend(painted: NDArray[np.uint8], legend: Legend, *, no_data: bool) ->
     return picture
 
 
-def _font(size_px: int) -> FreeTypeFont:
-    """Return DejaVu Sans from the files of matplotlib. This font covers most alphabets."""
-    import matplotlib as mpl
+def _drawn_name(number: int, name: str, size_px: int) -> tuple[str, FreeTypeFont]:
+    """Return the name of a class as it is drawn, and a font that has its letters. It is the number if no font has the letters of the name."""
     from PIL import ImageFont
 
-    return ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size_px)
+    short = _shorten(name)
+    file = find_font(short)
+    if file is None:
+        short = f"class {number}"
+        file = find_font(short)
+    return short, ImageFont.truetype(str(file), size_px)
 
 
 def _shorten(name: str) -> str:

@@ -32,6 +32,9 @@ _UNKNOWN_UNITS = ("", "unknown", "undefined", "none")
 _SHORTEST_NM, _LONGEST_NM = 100.0, 1e5
 _RANGES = (("nanometers", 100.0, np.inf), ("micrometers", 0.1, 100.0), ("meters", 1e-7, 1e-4))
 
+# Bands are between a thirtieth and thirty times as wide as the distance between them, so a factor of 1000 between two units shows.
+_LARGEST_RATIO = 30.0
+
 Notes = tuple[str, ...]
 Lengths = NDArray[np.float64] | None
 
@@ -85,14 +88,15 @@ def convert_to_nm(
     name : str
         Name of the file, for notes.
     width_unit : str
-        Unit of the bandwidths. If it is empty or ``unknown``, the bandwidths have the unit of the wavelengths.
+        Unit of the bandwidths. If it is empty or ``unknown``, the bandwidths have the unit of the wavelengths. If the bandwidths
+        are a thousand times too small or too large for the distance between the bands, another unit is inferred.
 
     Returns
     -------
     wavelengths_nm, fwhm_nm : (bands,) float64 array or None
         Converted values; None for a missing or invalid list.
     notes : tuple of str
-        Notes on ignored lists, on an inferred unit and on wavenumbers.
+        Notes on ignored lists, on inferred units and on wavenumbers.
     """
     centres = None if wavelengths is None else parse_numbers(wavelengths)
     widths = None if fwhm is None else parse_numbers(fwhm)
@@ -130,9 +134,22 @@ def convert_to_nm(
             notes.append(f"{name}: its {kind} are wavenumbers ({own}), which are converted to nanometres")
         # Rounding to a millionth of a nanometre converts 0.55 um to 550 nm instead of 550.0000000000001 nm.
         converted.append(None if lengths is None or problem else np.round(lengths, 6))
-    if inferred and any(lengths is not None for lengths in converted):
+    centres_nm, widths_nm = converted
+    are_lengths = unit in UNITS_NM and (width_unit in UNITS_NM or width_unit in _UNKNOWN_UNITS)
+    if inferred and not (centres_nm is None and widths_nm is None):
         notes.append(f"{name}: its wavelengths have no unit; assumed {unit} from their size")
-    return converted[0], converted[1], tuple(notes)
+    if (
+        are_lengths
+        and centres_nm is not None
+        and widths_nm is not None
+        and (factor := _width_factor(centres_nm, widths_nm)) != 1
+    ):
+        found, widths_nm = widths_nm.max(), np.round(widths_nm * factor, 6)
+        notes.append(
+            f"{name}: its widths (fwhm) can't be up to {found:g} nm, as their unit says, because of the distances between its bands; assumed "
+            f"up to {widths_nm.max():g} nm"
+        )
+    return centres_nm, widths_nm, tuple(notes)
 
 
 def _common_unit(units: Sequence[str]) -> tuple[str, NDArray[np.float64]]:
@@ -182,6 +199,21 @@ def _widths_nm(values: NDArray[np.float64], unit: str, centres_nm: Lengths) -> t
     if (half >= centres).any():
         return None, "are not all smaller than twice the wavenumbers"
     return WAVENUMBERS_NM[unit] / (centres - half) - WAVENUMBERS_NM[unit] / (centres + half), ""
+
+
+def _width_factor(centres_nm: NDArray[np.float64], widths_nm: NDArray[np.float64]) -> float:
+    """Return 1000 or 1/1000 if the widths of bands are plausible only after a multiplication with this factor, and otherwise 1."""
+    steps = np.diff(np.unique(centres_nm))
+    if not len(steps):
+        return 1.0
+    ratio, width = float(np.median(widths_nm) / np.median(steps)), float(np.median(widths_nm))
+    if ratio > _LARGEST_RATIO:
+        factor = 1e-3
+    elif ratio < 1 / _LARGEST_RATIO and width < 0.3 and 1e3 * width < centres_nm.max():
+        factor = 1e3
+    else:
+        return 1.0
+    return factor if 1 / _LARGEST_RATIO <= ratio * factor <= _LARGEST_RATIO else 1.0
 
 
 def _problem(values: NDArray[np.float64], unit: str, bands: int) -> str:

@@ -43,6 +43,12 @@ def pixel(at, number):
     return LabelEdit.of_class("pixel", np.array([at]), number)
 
 
+def test_rows_and_columns_are_no_flat_indices():
+    """Each row and each column of `np.argwhere` counted as the index of a pixel."""
+    with pytest.raises(SceneError, match="flat indices.*rows \\* cols_of_the_scene"):
+        LabelEdit.of_class("pixel", np.argwhere(np.eye(3)), 1)
+
+
 def test_random_edits_by_three_people_equal_a_replay_in_plain_python(database, tmp_path):
     """Each person has a stack of done and one of undone edits; the map shows the done edits in the order of their making."""
     set_id, people = open_shared(database), ["ada", "bo", "cy"]

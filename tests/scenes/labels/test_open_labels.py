@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.warp
+import xarray
 from rasterio import Affine
 
 from hsifeat.errors import SceneError
@@ -40,7 +41,8 @@ def test_class_names_and_colours_of_the_file_are_kept(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(open_labels_module, "read_raster", lambda *_: raster)
     result = open_labels(tmp_path / "gt.tif:/group/fields")
-    assert isinstance(result, Labels) and result.name == "fields" and result.notes == ("n",)
+    assert isinstance(result, Labels) and result.name == "fields"
+    assert result.notes == ("n", "gt.tif: names 2 classes, but not 2")
     assert result.class_names == {1: "corn", 2: "class 2"} and result.class_colours[2] == "#123456"
     assert list(result.class_colours) == [1, 2]
     assert open_labels(tmp_path / "gt.mat.gz").name == "gt"
@@ -250,3 +252,18 @@ def test_labels_elsewhere_are_not_attached(changes, same):
         with pytest.raises(SceneError, match="labels 'gt' have another georeference than the scene x"):
             scene.with_labels(labels)
     assert replace(scene, georeference=None).with_labels(labels).labels == {"gt": labels}
+
+
+def test_class_names_of_a_changed_map_are_not_kept(tmp_path):
+    """xarray keeps attributes in comparisons and arithmetic: a mask of class 2 was the class "corn"."""
+    values = np.array([[0, 1, 2], [2, 3, 1]], np.uint8)
+    names = {"class_names": '{"1": "corn", "2": "woods", "3": "grass"}'}
+    array = xarray.DataArray(values, dims=("y", "x"), attrs=names)
+    mask = (array == 2).assign_attrs(names)  # as xarray 2025.11 does
+    for engine, name in (("netcdf", "mask.nc"), ("zarr", "mask.zarr")):
+        options = {"consolidated": False} if engine == "zarr" else {}
+        getattr(mask.to_dataset(name="m"), f"to_{engine}")(tmp_path / name, **options)
+        labels = open_labels(tmp_path / name)
+        assert labels.class_names == {1: "class 1"} and labels.counts == {1: 2}
+    (array + 1).assign_attrs(names).to_netcdf(tmp_path / "more.nc")
+    assert any(note == "more.nc: names 3 classes, but not 4" for note in open_labels(tmp_path / "more.nc").notes)

@@ -53,6 +53,15 @@ def test_json_reads_back(tmp_path):
     assert document.keys() == BenchResults.model_fields.keys(), "images are not in it"
 
 
+def test_csv_of_results_that_were_read_is_the_same(tmp_path):
+    """Counts of pixels, such as 152, were written as 152.0."""
+    comparison = add_changes(add_all(build(left_out=(3,))[0]))
+    write_csv(comparison, tmp_path / "a.csv")
+    write_json(comparison, tmp_path / "results.json")
+    write_csv(read_json(tmp_path / "results.json"), tmp_path / "b.csv")
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
 def test_runs_are_sorted_by_entry_split_and_seed():
     runs = sorted_runs(build(entries=[entry("b", "x", "a"), entry("a", "y", "b"), entry("a", "y", "a")])[0].runs)
     names = [(run.entry.store, run.entry.inputs, run.entry.head, run.split, run.seed) for run in runs]
