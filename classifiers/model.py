@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,6 @@ class Model:
     wavelengths_nm : tuple of float or None
         Centre wavelengths of the bands of the training scene in nm; None if unknown. If there are several training
         scenes, the wavelengths are those of the first scene.
-    band_names : tuple of str
-        Names of these bands; empty if unknown.
     evaluation : Evaluation or None
         Scores on the test pixels of the split. None if the model was loaded, or if all labelled pixels were used for
         training.
@@ -69,6 +67,8 @@ class Model:
         Folder that the model was loaded from; None for a model that `fit_model` returned.
     digest : str or None
         sha256 of the manifest in the folder when the model was loaded; None for a model that `fit_model` returned.
+    band_names : tuple of str
+        Names of the bands of the training scene; empty if unknown.
 
     Examples
     --------
@@ -86,7 +86,6 @@ class Model:
     recipe: dict[str, Any]
     train_pixels: int
     wavelengths_nm: tuple[float, ...] | None = None
-    band_names: tuple[str, ...] = ()
     evaluation: Evaluation | None = None
     disjoint_evaluation: Evaluation | None = None
     tuning: Tuning | None = None
@@ -94,6 +93,7 @@ class Model:
     smooth: str | None = None
     folder: Path | None = None
     digest: str | None = None
+    band_names: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         learned = f"{format_count(len(self.class_names), 'class', 'classes')}, {format_count(self.train_pixels, 'training pixel')}"
@@ -183,13 +183,16 @@ class Model:
             another scene. The message names the difference.
         """
         if (wanted := self.scene_bands) is not None:
-            matched = match_features(features, wanted, listen)
+            is_training_scene = features.recipe["scene"] == self.recipe.get("scene")
+            # The names of the bands may have been corrected, and the bands are still the same.
+            wanted = replace(wanted, names=() if is_training_scene else wanted.names)
+            matched = match_features(features, wanted, self.recipe, listen)
             reordered = matched is not features and features.shape[2] == wanted.count
-            if reordered and features.recipe["scene"] == self.recipe.get("scene"):
+            if reordered and is_training_scene:
                 listen(
                     Note(
-                        f"{features.name} is the training scene, but its wavelengths or band names have changed: its bands are matched by "
-                        "those at the time of the training; if these were wrong, fit the model anew"
+                        f"{features.name} is the training scene, but its wavelengths have changed: its bands are matched by the "
+                        "wavelengths at the time of the training; if these were wrong, fit the model anew"
                     )
                 )
             features = matched

@@ -66,12 +66,12 @@ class PixelTable(ReadOnlyArrays):
         Random pixels of the scenes, whether labelled or not; None if they were not read.
     wavelengths_nm : (bands,) float64 array or None
         Centre wavelengths of the spectra of the first scene in nm; None if unknown.
-    band_names : tuple of str
-        Names of the bands of the first scene; empty if unknown.
     options : mapping of str to object
         Options of the extraction of the planes, see `Features.options`.
     scene_digests : tuple of str
         Digest of each scene, as in the recipes of its stores; empty if unknown.
+    band_names : tuple of str
+        Names of the bands of the first scene; empty if unknown.
 
     Raises
     ------
@@ -97,9 +97,9 @@ class PixelTable(ReadOnlyArrays):
     label_maps: Mapping[str, Labels] = field(default_factory=dict)
     sample: SceneSample | None = None
     wavelengths_nm: NDArray[np.float64] | None = None
-    band_names: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     scene_digests: tuple[str, ...] = ()
+    band_names: tuple[str, ...] = ()
     _read_only = ("y", "rows", "cols", "scene")
 
     def __post_init__(self) -> None:

@@ -182,8 +182,7 @@ class Connection:
         ------
         HsifeatError
             If an option is wrong or has no effect, such as NAME for a file that is not uploaded; nothing is uploaded in this
-            case. If the service refuses the
-            request.
+            case. If the service refuses the request.
         """
         like = None if like is None else self._key(like)
         _check_options(options, preset, like)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from classifiers.model import Model
     from hsifeat.features.features import Features
-    from hsifeat.runtime.events import Listener
+    from hsifeat.runtime.events import Event, Listener
     from hsifeat.scenes import Scene
     from hsifeat.types import PlaneId
 
@@ -78,6 +78,15 @@ def _features_of_scene(model: Model, source: str, listen: Listener) -> Features:
     from hsifeat.runtime.events import Note
     from hsifeat.scenes import open_scene
 
+    sent: set[str] = set()
+
+    def listen_once(event: Event) -> None:
+        """Drop a note that has been sent, because each extraction sends the notes on the scene."""
+        if not isinstance(event, Note) or event.message not in sent:
+            listen(event)
+        if isinstance(event, Note):
+            sent.add(event.message)
+
     scene = _with_bands(model, open_scene(source))
     if not model.layout.stored:
         for note in (*scene.notes, *scene.validity_notes):  # otherwise, `extract` sends them
@@ -87,7 +96,9 @@ def _features_of_scene(model: Model, source: str, listen: Listener) -> Features:
     for store, planes in _training_planes(model, source).items():
         listen(Note(f"extracting {format_count(len(planes), 'plane')} of {scene.name} as in {store.name}"))
         timesteps, layers = sorted({plane.t for plane in planes}), list(dict.fromkeys(plane.layer for plane in planes))
-        added.append(open_features(extract(scene, like=store.store, timesteps=timesteps, layers=layers, listen=listen)))
+        added.append(
+            open_features(extract(scene, like=store.store, timesteps=timesteps, layers=layers, listen=listen_once))
+        )
     return open_stack(added)
 
 
@@ -124,7 +135,7 @@ def _training_planes(model: Model, source: str) -> dict[Features, list[PlaneId]]
 def _with_bands(model: Model, scene: Scene) -> Scene:
     if (wanted := model.scene_bands) is None:
         return scene
-    matched = scene.matched_to(wanted.wavelengths_nm, wanted.count, wanted.scene, wanted.names)
+    matched = scene.matched_to(wanted.wavelengths_nm, wanted.count, wanted.scene_name, wanted.names)
     # The prediction matches the bands again, and sends the notes if the scene is unchanged.
     return scene if matched.cube is scene.cube else matched
 

@@ -66,7 +66,7 @@ class PixelCoordinates:
             If the arrays have different lengths, or are the two axes of a mesh. If a pixel lies outside the scene.
         """
         shapes = np.shape(rows), np.shape(cols)
-        if min(map(len, shapes)) > 1 and shapes[0] != shapes[1]:
+        if max(map(len, shapes)) > 1 and shapes[0] != shapes[1]:
             raise StoreError(
                 f"rows and columns give one pixel per pair, not a mesh; found the shapes {shapes[0]} and {shapes[1]}"
             )

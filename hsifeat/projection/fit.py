@@ -252,15 +252,16 @@ class _Moments:
         Population covariance.
     largest : (bands,) float64 array
         Largest absolute deviation from the mean in each band.
-    bands : (bands,) intp array
-        Number of each band in the option `bad_bands`, see `opened_bands`.
+    bands : (bands,) intp array or None
+        Number of each band in the option `bad_bands`, see `opened_bands`. None for images that are no scenes, and for scenes whose
+        bands have different numbers.
     """
 
     count: int
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
     largest: NDArray[np.float64]
-    bands: NDArray[np.intp]
+    bands: NDArray[np.intp] | None
 
     @property
     def variances(self) -> NDArray[np.float64]:
@@ -285,20 +286,25 @@ class _Moments:
         """Number of principal components whose variance exceeds the rounding error of float32 sums."""
         return int(np.count_nonzero(np.linalg.eigvalsh(self.covariance) > self.rounding_variance))
 
+    def _numbers(self, selected: NDArray[np.bool_]) -> str:
+        if self.bands is None:
+            return f"{format_bands(np.flatnonzero(selected).tolist())} (counted from 0)"
+        return f"{format_bands(self.bands[selected].tolist())} (counted from 0 as in `bad_bands`)"
+
     def notes(self, names: str) -> tuple[str, ...]:
         """Return notes on constant bands, and on bands in which one pixel has most of the variance."""
         notes = []
         if self.constant.any():
             notes.append(
                 f"{names}: bands that are equal at all valid pixels, up to the rounding of float32: "
-                f"{format_bands(self.bands[self.constant].tolist())} (counted from 0 as in `bad_bands`); they carry no information"
+                f"{self._numbers(self.constant)}; they carry no information"
             )
         alone = ~self.constant & (self.largest**2 > _MOST * self.count * self.variances)
         if alone.any() and self.count >= _ENOUGH_PIXELS:
             band = int(np.flatnonzero(alone)[0])
             notes.append(
-                f"{names}: one pixel has most of the variance of the bands {format_bands(self.bands[alone].tolist())} (counted from "
-                f"0 as in `bad_bands`); in band {self.bands[band]}, it is {self.largest[band]:.3g} away from the mean of {self.mean[band]:.3g}: if this is a missing "
+                f"{names}: one pixel has most of the variance of the bands {self._numbers(alone)}; in band "
+                f"{band if self.bands is None else self.bands[band]}, it is {self.largest[band]:.3g} away from the mean of {self.mean[band]:.3g}: if this is a missing "
                 "value, declare it with `nodata`"
             )
         return tuple(notes)
@@ -374,7 +380,9 @@ def _moments(images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]]) -> _Mome
         scatter += pixels.T @ pixels
         largest = np.maximum(largest, np.maximum(pixels.max(axis=0), -pixels.min(axis=0)))
         del pixels
-    return _Moments(count, mean, scatter / count, largest, opened_bands(images[0][0].cube))
+    numbers = [opened_bands(image.cube) if isinstance(image, Scene) else None for image, _ in images]
+    are_equal = numbers[0] is not None and all(np.array_equal(one, numbers[0]) for one in numbers if one is not None)
+    return _Moments(count, mean, scatter / count, largest, numbers[0] if are_equal else None)
 
 
 def _pixels(images: Sequence[tuple[SpectralImage, NDArray[np.bool_]]]) -> Iterator[NDArray[np.float64]]:

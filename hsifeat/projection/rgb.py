@@ -66,7 +66,7 @@ def choose_rgb_bands(
     notes = []
     if constant:
         notes.append(
-            f"{image.name}: the bands {format_bands(constant)} (counted from 0) are constant over the valid pixels; the bands "
+            f"{image.name}: the bands {format_bands(constant)} (counted from 0 as in bands:i,j,k) are constant over the valid pixels; the bands "
             f"{listed} are red, green and blue"
         )
     if nm is None:

@@ -155,7 +155,7 @@ def add_array_spectrum(given: Raster, name: str) -> Raster:
     Returns
     -------
     Raster
-        The array with `wavelengths_nm`, `fwhm_nm` and notes; `given` itself if the array is not an `xarray.DataArray`.
+        The array with `wavelengths_nm`, `fwhm_nm`, `band_names` and notes; `given` itself if the array is not an `xarray.DataArray`.
 
     Raises
     ------
@@ -182,6 +182,7 @@ def add_array_spectrum(given: Raster, name: str) -> Raster:
         given,
         wavelengths_nm=_agreed(given.wavelengths_nm, found.wavelengths_nm, f"{name}: wavelengths_nm", coordinates),
         fwhm_nm=_agreed(given.fwhm_nm, found.fwhm_nm, f"{name}: fwhm_nm", coordinates),
+        band_names=given.band_names or found.band_names,
         notes=join_notes(given.notes, notes),
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from os.path import commonprefix
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +17,8 @@ BAND_TOLERANCE_NM = 5.0
 """Largest distance, in nm, between the centre wavelengths of two bands that are taken as the same band."""
 
 _MAX_LISTED = 4
+# A name that only counts bands, such as those that ENVI gives to bands without a name.
+_COUNT = re.compile(r"(?:band|layer)?[ _]*0*(\d+)", re.IGNORECASE)
 
 
 class _Scene(Protocol):
@@ -34,7 +38,7 @@ class SceneBands:
 
     Attributes
     ----------
-    scene : str
+    scene_name : str
         Name of the scene, for messages.
     count : int
         Number of bands.
@@ -44,14 +48,16 @@ class SceneBands:
         Name of each band; empty if unknown.
     """
 
-    scene: str
+    scene_name: str
     count: int
     wavelengths_nm: NDArray[np.float64] | None = None
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.names) not in {0, self.count}:
-            raise SceneError(f"{self.scene}: {len(self.names)} band_names for {self.count} bands: give one per band")
+            raise SceneError(
+                f"{self.scene_name}: {len(self.names)} band_names for {self.count} bands: give one per band"
+            )
 
     @classmethod
     def of(cls, scene: _Scene, name: str) -> SceneBands:
@@ -63,7 +69,8 @@ def match_bands(wanted: SceneBands, found: SceneBands) -> NDArray[np.intp] | Non
     """Find, for each band of a reference scene, the band of another scene with the nearest centre wavelength.
 
     If the wavelengths of a scene are unknown, bands are matched by their names. Both scenes must have the same names, in any
-    order, and no name twice. Otherwise, the bands are taken in their order.
+    order, and no name twice. The beginning and the end that all names of a scene share are ignored, such as the date in the names of
+    files. Otherwise, or if names only count the bands, the bands are taken in their order.
 
     Several bands of a scene can have equal wavelengths, for example where two detectors overlap. If both scenes have
     the same number of bands at such a wavelength, these bands are paired. If the scenes list all their bands in opposite
@@ -96,7 +103,7 @@ def match_bands(wanted: SceneBands, found: SceneBands) -> NDArray[np.intp] | Non
     >>> match_bands(SceneBands("a", 2, names=("red", "nir")), SceneBands("b", 2, names=("nir", "red")))
     array([1, 0])
     """
-    (name, nm), (wanted_name, wanted_nm) = ((one.scene, one.wavelengths_nm) for one in (found, wanted))
+    (name, nm), (wanted_name, wanted_nm) = ((one.scene_name, one.wavelengths_nm) for one in (found, wanted))
     if wanted_nm is None or nm is None:
         if found.count == wanted.count:
             return _match_names(wanted.names, found.names)
@@ -105,7 +112,7 @@ def match_bands(wanted: SceneBands, found: SceneBands) -> NDArray[np.intp] | Non
             f"{name} has {found.count} bands and {wanted_name} has {wanted.count}, and the wavelengths of {unknown} are unknown, so that "
             "their bands can't be matched: open both scenes with wavelengths, or leave out bands with `bad_bands`"
         )
-    if np.array_equal(wanted_nm, nm):
+    if _are_nearest_at_their_positions(wanted_nm, nm):
         return None
     distances = np.abs(np.subtract.outer(wanted_nm, nm))
     apart = distances.min(axis=1)
@@ -124,9 +131,28 @@ def match_bands(wanted: SceneBands, found: SceneBands) -> NDArray[np.intp] | Non
 
 def _match_names(wanted: tuple[str, ...], names: tuple[str, ...]) -> NDArray[np.intp] | None:
     """Return the index in `names` of each name in `wanted`; None if they are in the same order, or differ, or occur twice."""
-    if wanted == names or len(set(names)) < len(names) or sorted(wanted) != sorted(names):
-        return None
-    return np.array([names.index(name) for name in wanted], np.intp)
+    for one, other in ((wanted, names), (_without_common_ends(wanted), _without_common_ends(names))):
+        if one == other:
+            return None
+        if len(set(other)) == len(other) and sorted(one) == sorted(other):
+            return np.array([other.index(name) for name in one], np.intp)
+    return None
+
+
+def _without_common_ends(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names without the beginning and the end that all of them share; an empty tuple if the names only count bands.
+
+    >>> _without_common_ends(("T32_B02_10m", "T32_B8A_10m")), _without_common_ends(("Band 1", "Band 2"))
+    (('02', '8A'), ())
+    """
+    counts = [_COUNT.fullmatch(name.strip()) for name in names]
+    numbers = [int(count[1]) for count in counts if count]
+    if len(names) < 2 or (len(numbers) == len(names) and np.diff(numbers).tolist() == [1] * (len(names) - 1)):
+        return ()
+    start = len(commonprefix(names))  # noqa: RUF071  # texts, not paths
+    names = tuple(name[start:] for name in names)
+    end = len(commonprefix([name[::-1] for name in names]))  # noqa: RUF071
+    return tuple(name[: len(name) - end] for name in names)
 
 
 def matching_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
@@ -153,10 +179,10 @@ def matching_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
     >>> matching_notes(SceneBands("b", 2, np.array([500.0, 500.1])), SceneBands("a", 2, np.array([501.0, 600.0])))
     ('a: one band is the nearest to several bands of b, whose values are therefore equal: 501 nm for 500, 500.1 nm',)
     """
-    (name, nm), (wanted_name, wanted_nm) = ((one.scene, one.wavelengths_nm) for one in (found, wanted))
+    (name, nm), (wanted_name, wanted_nm) = ((one.scene_name, one.wavelengths_nm) for one in (found, wanted))
     if wanted_nm is None or nm is None:
         return _name_notes(wanted, found)
-    if np.array_equal(wanted_nm, nm):
+    if _are_nearest_at_their_positions(wanted_nm, nm):
         return ()
     nearest, ambiguous = _pair_equal_bands(wanted_nm, nm)
     notes = []
@@ -177,17 +203,35 @@ def matching_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _are_nearest_at_their_positions(wanted_nm: NDArray[np.float64], nm: NDArray[np.float64]) -> bool:
+    """Return whether each band is within the tolerance, and none is nearer to the wanted band at its position.
+
+    So it is in a scene whose bands have been matched.
+    """
+    if len(wanted_nm) != len(nm):
+        return False
+    apart = np.abs(wanted_nm - nm)
+    nearest = np.abs(np.subtract.outer(wanted_nm, nm)).min(axis=1)
+    return bool((apart <= np.minimum(nearest, BAND_TOLERANCE_NM)).all())
+
+
 def _name_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
     """Return notes on two scenes of which at least one has unknown wavelengths."""
-    without = [one.scene for one in (wanted, found) if one.wavelengths_nm is None]
+    without = [one.scene_name for one in (wanted, found) if one.wavelengths_nm is None]
     unknown = f"the wavelengths of {' and '.join(without)} are unknown"
     if _match_names(wanted.names, found.names) is not None:
-        return (f"{found.scene}: its bands are matched with those of {wanted.scene} by their names, because {unknown}",)
-    if wanted.names and found.names and wanted.names != found.names:
-        band = next(i for i, pair in enumerate(zip(wanted.names, found.names, strict=True)) if pair[0] != pair[1])
-        differ = f"names differ from those of {wanted.scene}: {found.names[band]!r} is taken for {wanted.names[band]!r}"
-        return (f"{found.scene}: its bands are taken in their order, because {unknown}, although their {differ}",)
-    return (f"{found.scene}: its bands are taken in their order, because {unknown}",) if len(without) == 1 else ()
+        return (
+            f"{found.scene_name}: its bands are matched with those of {wanted.scene_name} by their names, because {unknown}",
+        )
+    names, others = _without_common_ends(wanted.names), _without_common_ends(found.names)
+    if names and others and names != others:
+        band = next(i for i, pair in enumerate(zip(names, others, strict=True)) if pair[0] != pair[1])
+        differ = (
+            f"names differ from those of {wanted.scene_name}: {found.names[band]!r} is taken for {wanted.names[band]!r}"
+        )
+        return (f"{found.scene_name}: its bands are taken in their order, because {unknown}, although their {differ}",)
+    is_certain = len(without) == 2 or (names and names == others and len(set(names)) == len(names))
+    return () if is_certain else (f"{found.scene_name}: its bands are taken in their order, because {unknown}",)
 
 
 def _pair_equal_bands(
@@ -197,7 +241,9 @@ def _pair_equal_bands(
 
     Bands with equal wavelengths are paired in their order; see `match_bands`.
     """
-    nearest = np.abs(np.subtract.outer(wanted_nm, nm)).argmin(axis=1)
+    # Of two bands that are equally near, the one with the lower wavelength is taken, whatever the order of the bands.
+    ascending = np.argsort(nm, kind="stable")
+    nearest = ascending[np.abs(np.subtract.outer(wanted_nm, nm[ascending])).argmin(axis=1)]
     centres = nm[nearest]
     # Wanted bands and bands of the other scene that share a wavelength, where at least one side has equal bands.
     groups = [(np.flatnonzero(centres == centre), np.flatnonzero(nm == centre)) for centre in np.unique(centres)]

@@ -78,7 +78,7 @@ def format_bands(bands: Iterable[int]) -> str:
     '0-2,149'
     """
     runs: list[list[int]] = []
-    for band in sorted(bands):
+    for band in sorted(set(bands)):
         if runs and band == runs[-1][1] + 1:
             runs[-1][1] = band
         else:

@@ -154,7 +154,7 @@ class Scene(ReadOnlyArrays, CubeShape):
             )
 
     def _add_array_metadata(self) -> None:
-        names = ("wavelengths_nm", "fwhm_nm", "nodata", "scale", "georeference", "notes")
+        names = ("wavelengths_nm", "fwhm_nm", "band_names", "nodata", "scale", "georeference", "notes")
         given = Raster(self.cube, **{attribute: getattr(self, attribute) for attribute in names})
         described = add_array_metadata(given, self.name)
         for attribute in names:

@@ -72,7 +72,7 @@ def as_lengths(values: object, bands: int, what: str, cube: object = None) -> ND
     if (unit := _stated_unit(values)).lower() not in {"", "1", "-", "none", "unitless", "dimensionless", *NAMES_OF_NM}:
         raise SceneError(f"{what} must be in nm; found a {type(values).__name__} in {unit!r}: convert its values to nm")
     own, labels = _labels(values, 0), _labels(cube, 2)
-    if own != labels and sorted(map(str, own)) == sorted(map(str, labels)):
+    if own != labels and sorted(own) == sorted(labels):
         raise SceneError(
             f"{what} and the cube have the bands in another order: sort both by their coordinate of the bands"
         )
@@ -89,13 +89,21 @@ def as_lengths(values: object, bands: int, what: str, cube: object = None) -> ND
     return np.asarray(lengths, np.float64)
 
 
-def _labels(values: Any, axis: int) -> list[Any]:
-    """Return the labels of an axis of an `xarray.DataArray` or `pandas.Series`; an empty list if there are none."""
+def _labels(values: Any, axis: int) -> list[str]:
+    """Return the labels of an axis of an `xarray.DataArray` or `pandas.Series` as texts; an empty list if there are none.
+
+    Equal numbers give equal texts, whatever their types.
+    """
     dims, coords = getattr(values, "dims", ()), getattr(values, "coords", {})
-    if isinstance(dims, tuple) and len(dims) > axis and dims[axis] in coords:
-        return list(np.asarray(coords[dims[axis]]).tolist())
     index = getattr(values, "index", None)
-    return [] if axis or index is None or callable(index) else list(index)
+    if isinstance(dims, tuple) and len(dims) > axis and dims[axis] in coords:
+        labels = np.asarray(coords[dims[axis]]).tolist()
+    else:
+        labels = [] if axis or index is None or callable(index) else list(index)
+    try:
+        return [str(float(label)) for label in labels]
+    except (TypeError, ValueError):
+        return [str(label) for label in labels]
 
 
 def _stated_unit(values: object) -> str:

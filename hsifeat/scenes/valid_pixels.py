@@ -61,8 +61,8 @@ class Validity:
 
     def renumbered(self, bands: NDArray[np.intp]) -> Validity:
         """Return the result with other band numbers: `bands`, a (bands,) intp array, has the new number of each band."""
-        fills = tuple(replace(fill, band=int(bands[fill.band])) for fill in self.fills)
-        missing = tuple(int(bands[band]) for band in self.partly_missing_bands)
+        fills = tuple(dict.fromkeys(replace(fill, band=int(bands[fill.band])) for fill in self.fills))
+        missing = tuple(sorted({int(bands[band]) for band in self.partly_missing_bands}))
         return replace(self, fills=fills, partly_missing_bands=missing)
 
     def notes(self, name: str, blank_pixels: str) -> tuple[str, ...]:

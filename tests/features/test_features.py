@@ -146,6 +146,7 @@ def test_empty_requests(opened):
         (lambda f: f.sample([0, 75], [0, 1]), r"pixel \(75, 1\) lies outside the scene of 75 x 53"),
         (lambda f: f.sample([0], [-1]), r"pixel \(0, -1\) lies outside"),
         (lambda f: f.sample([0], [0, 1]), "must be of one length; found 1 and 2"),
+        (lambda f: f.spectra(np.array([[1], [2]]), [3, 4]), r"not a mesh; found the shapes \(2, 1\) and \(2,\)"),
         (lambda f: f.spectra(*np.ix_([1, 2], [3, 4])), r"not a mesh; found the shapes \(2, 1\) and \(1, 2\)"),
         (lambda f: f.sample([0.5], [0]), r"must be whole numbers; found \[0.5\] of dtype float64"),
         (lambda f: f.sample([np.nan], [0]), "must be whole numbers"),

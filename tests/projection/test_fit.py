@@ -161,7 +161,7 @@ def test_rgb_avoids_the_constant_band_nearest_to_a_colour():
     nm = np.array([460, 470, 540, 550, 560, 630, 640, 650, 900.0])
     projection = fit_projection("rgb", striped((6, 0), nm))
     assert tuple(np.argmax(np.abs(projection.weights), axis=0)) == (5, 3, 1)
-    assert "the bands 0,6 (counted from 0) are constant" in " ".join(projection.notes)
+    assert "the bands 0,6 (counted from 0 as in bands:i,j,k) are constant" in " ".join(projection.notes)
     assert not fit_projection("rgb", striped((), nm)).notes
 
 

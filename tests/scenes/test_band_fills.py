@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hsifeat import Scene, fit_projection, open_scene
+from hsifeat.errors import ProjectionError
 from hsifeat.scenes import band_fills
 from hsifeat.scenes.valid_pixels import valid_pixels
 
@@ -97,3 +98,19 @@ def test_notes_number_bands_as_the_option_does(tmp_path):
         (note,) = fit_projection("all", one).notes
         assert ": 3 (counted from 0 as in `bad_bands`); they carry no information" in note
     assert open_scene(tmp_path / "x.npy", bad_bands="0,1,4").valid.all()
+
+
+def test_notes_on_fills_large_values_and_empty_bands_number_bands_as_the_option_does(tmp_path):
+    cube = np.random.default_rng(0).random((40, 50, 6)).astype(np.float32)
+    cube[5, :6, 3], cube[9, 9, 5] = -9, 1e9
+    np.save(tmp_path / "x.npy", cube)
+    scene = open_scene(tmp_path / "x.npy", bad_bands="0,1")
+    assert any("-9 at 6 pixels in band 3; if such" in note for note in scene.validity_notes), scene.validity_notes
+    (note,) = fit_projection("all", scene).notes
+    assert "of the bands 5 (counted from 0 as in `bad_bands`); in band 5, it is 9.99e+08" in note
+    twice = scene.with_bands([1, 1, 2, 3])
+    assert any("-9 at 6 pixels in band 3; if such" in note for note in twice.validity_notes)
+    cube[..., 4] = np.nan
+    np.save(tmp_path / "y.npy", cube)
+    with pytest.raises(ProjectionError, match=r"the bands 4 \(.*have no valid value: drop them with `bad_bands='4'`"):
+        fit_projection("all", open_scene(tmp_path / "y.npy", bad_bands="0,1"))

@@ -6,9 +6,10 @@ import re
 
 import numpy as np
 import pytest
+import xarray
 
 from hsifeat.errors import SceneError
-from hsifeat.scenes import Scene
+from hsifeat.scenes import Scene, open_scene
 from hsifeat.scenes.band_matching import SceneBands, match_bands
 
 # Two detectors that overlap at 650 nm.
@@ -85,6 +86,20 @@ def test_a_note_names_bands_that_are_taken_for_several_bands(wanted, found, pair
         assert re.search(pairs, said[0]), said
 
 
+@pytest.mark.parametrize("direction", [1, -1])
+def test_bands_that_were_matched_are_not_matched_again(direction):
+    """A scene of 8 nm bands, matched to 5 nm bands twice, got other bands and notes on bands of equal wavelength."""
+    wanted, nm = np.arange(400.0, 601, 5), np.arange(400.0, 601, 8)[::direction]
+    cube = np.broadcast_to(nm, (2, 2, len(nm))).copy()
+    once = Scene("other", cube, wavelengths_nm=nm).matched_to(wanted, len(wanted), "first")
+    again = once.matched_to(wanted, len(wanted), "first")
+    assert again.notes == once.notes
+    np.testing.assert_array_equal(np.asarray(again.cube), np.asarray(once.cube))
+    # Of two bands that are equally near, the one with the lower wavelength is taken.
+    lowest = [min(nm, key=lambda one: (abs(one - centre), one)) for centre in wanted]
+    np.testing.assert_array_equal(np.asarray(once.cube)[0, 0], lowest)
+
+
 NAMES = ("B2", "B3", "B4", "B8", "B5")
 
 
@@ -108,12 +123,41 @@ def test_bands_without_wavelengths_are_matched_by_name(nm):
         pytest.param(("blue", "green", "red", "nir", "edge"), "'B2' is taken for 'blue'", id="others"),
         pytest.param(("B2", "B3", "B4", "B4", "B5"), "'B8' is taken for 'B4'", id="twice"),
         pytest.param((), None, id="unknown"),
+        pytest.param(tuple(f"Band {n}" for n in range(1, 6)), None, id="counted"),
     ],
 )
 def test_other_bands_without_wavelengths_keep_their_order(names, note):
     matched = named([0, 1, 2, 3, 4]).matched_to(None, 5, "first", names)
     np.testing.assert_array_equal(np.asarray(matched.cube), CUBE)
     assert [note in one for one in matched.notes] == ([] if note is None else [True])
+
+
+def test_what_all_names_of_a_scene_share_is_ignored():
+    """Lists of single-band files have the date of the scene in all names."""
+    first, second = ([f"T32_{date}_{name}_10m" for name in NAMES] for date in ("20200101", "20210506"))
+    matched = named([0, 1, 2, 4, 3], second).matched_to(None, 5, "first", tuple(first))
+    np.testing.assert_array_equal(np.asarray(matched.cube), CUBE)
+    assert named([0, 1, 2, 3, 4], second).matched_to(None, 5, "first", tuple(first)).notes == ()
+
+
+def test_equal_names_show_the_order_of_bands_of_unknown_wavelengths():
+    assert named([0, 1, 2, 3, 4]).matched_to(NM, 5, "first", NAMES).notes == ()
+    counted = tuple(f"Band {n}" for n in range(1, 6))  # as ENVI names bands without a name
+    (note,) = named([0, 1, 2, 3, 4], counted).matched_to(NM, 5, "first", counted).notes
+    assert "in their order, because the wavelengths of other are unknown" in note
+
+
+@pytest.mark.parametrize("suffix", ["array", "x.nc", "x.zarr"])
+def test_texts_of_the_coordinate_of_bands_are_names(tmp_path, suffix):
+    array = xarray.DataArray(CUBE, dims=("y", "x", "band"), coords={"band": list(NAMES)}).isel(band=[3, 0, 1, 2, 4])
+    if suffix == "array":
+        found = Scene("x", array)
+    else:
+        write = {"x.nc": xarray.Dataset.to_netcdf, "x.zarr": xarray.Dataset.to_zarr}[suffix]
+        write(array.to_dataset(name="r"), tmp_path / suffix, **({"zarr_format": 2} if suffix == "x.zarr" else {}))
+        found = open_scene(tmp_path / suffix)
+    assert found.band_names == ("B8", "B2", "B3", "B4", "B5")
+    np.testing.assert_array_equal(np.asarray(found.matched_to(None, 5, "first", NAMES).cube), CUBE)
 
 
 def test_wavelengths_take_precedence_over_names():

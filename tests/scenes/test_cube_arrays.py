@@ -350,6 +350,11 @@ def test_wavelengths_with_the_labels_of_the_bands_in_another_order_are_refused(k
     with pytest.raises(SceneError, match="wavelengths_nm and the cube have the bands in another order: sort both"):
         Scene("s", cube, wavelengths_nm=given)
     assert Scene("s", cube, wavelengths_nm=nm.sel(band=cube.band)).wavelengths_nm.tolist() == [650, 450, 550]
+    for labels, order in ((["1", "2", "3"], [1, 2, 3]), ([1.0, 2, 3], [1, 2, 3])):
+        same = xarray.DataArray([4.0, 5, 6], dims="band", coords={"band": labels})
+        assert Scene("s", cube.sel(band=order), wavelengths_nm=same).wavelengths_nm.tolist() == [4, 5, 6]
+        with pytest.raises(SceneError, match="in another order"):
+            Scene("s", cube, wavelengths_nm=same)
     assert Scene("s", cube.values, wavelengths_nm=given).wavelengths_nm.tolist() == [450, 550, 650]
     assert Scene("s", cube, wavelengths_nm=nm.assign_coords(band=[7, 8, 9])).wavelengths_nm.tolist() == [450, 550, 650]
 

@@ -103,7 +103,7 @@ def read_spectrum(
     Returns
     -------
     Raster
-        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`.
+        Raster with `wavelengths_nm`, `fwhm_nm`, `bad_bands` and, if the coordinate of the bands has texts, `band_names`.
     """
     variable = variables[variable_name]
     along_bands = [
@@ -143,6 +143,7 @@ def read_spectrum(
         wavelengths_nm=wavelengths_nm,
         fwhm_nm=fwhm_nm,
         bad_bands=bad_bands,
+        band_names=_band_names(variables.get(band_dim), bands),
         notes=(*notes, *flag_notes, *bad_band_notes(unused, name), *raster.notes),
     )
 
@@ -314,6 +315,15 @@ def _texts(value: object) -> list[str]:
     return items if len(items) > 1 else " ".join(items).split()
 
 
+def _band_names(coordinate: FileVariable | None, bands: int) -> tuple[str, ...]:
+    """Return the texts of the coordinate of the bands; empty if there is none, or if it has numbers."""
+    if coordinate is None or coordinate.array.dtype.kind not in "OSUT":
+        return ()
+    texts = np.ravel(np.asarray(coordinate.array)).tolist()
+    are_texts = len(texts) == bands and all(isinstance(text, str | bytes) for text in texts)
+    return tuple(_as_text(text) for text in texts) if are_texts else ()
+
+
 def _read_flags(variable: FileVariable, file: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
     """Return class names and colours, and notes.
 
@@ -321,6 +331,9 @@ def _read_flags(variable: FileVariable, file: str) -> tuple[dict[int, str], dict
     CF's ``flag_values``, ``flag_meanings`` and ``flag_colors``. These names are ignored if there are more or fewer names than
     values: blanks separate the names, so a name with a blank reads as two.
     """
+    # xarray keeps the attributes of a label map that was compared with a class, and writes the result as int8.
+    if variable.array.dtype.kind == "b" or variable.attrs.get("dtype") == "bool":
+        return {}, {}, ()
     own_names, own_colours = (_numbered_texts(variable.attrs.get(key)) for key in ("class_names", "class_colours"))
     if own_names:
         return own_names, {c: text for c, text in own_colours.items() if _COLOUR.fullmatch(text)}, ()

@@ -9,7 +9,7 @@ import rasterio
 import xarray as xr
 from rasterio import Affine
 
-from hsifeat import open_scene
+from hsifeat import Scene, open_scene
 from hsifeat.errors import SceneError
 from hsifeat.scenes.readers import read_raster
 from tests.helpers.scene_formats import CUBE, tif
@@ -67,6 +67,45 @@ def test_packed_coordinates_are_unpacked_as_by_xarray(tmp_path):
     np.testing.assert_allclose(scene.georeference.transform, (30, 0, 500000, 0, -30, 4000000))
     np.testing.assert_allclose(scene.wavelengths_nm, NM)
     np.testing.assert_allclose(scene.fwhm_nm, [10.5] * BANDS)
+
+
+@pytest.mark.parametrize(
+    ("wavelengths", "unit", "widths", "width_unit", "is_noted"),
+    [
+        pytest.param(1.0, "um", 1e-2, "um", True, id="stale-unit-of-wavelengths"),
+        pytest.param(1e-3, "um", 10.0, "um", True, id="stale-unit-of-widths"),
+        pytest.param(1e-3, None, 10.0, None, True, id="no-units"),
+        pytest.param(1.0, None, 1e-2, "um", True, id="unit-of-widths-only"),
+        pytest.param(1.0, "nm", 1e-2, None, True, id="unit-of-wavelengths-only"),
+        pytest.param(1e-3, "um", 10.0, "nm", False, id="two-units"),
+        pytest.param(1.0, "nm", 10.0, "nm", False, id="right"),
+    ],
+)
+def test_a_wrong_unit_of_the_bandwidths_is_corrected(wavelengths, unit, widths, width_unit, is_noted):
+    """Bandwidths were 1000 times wrong, if a unit was missing, or kept from before a conversion."""
+    centres = np.linspace(450, 900, 10)
+    coords = {
+        "wavelength": ("band", centres * wavelengths, {} if unit is None else {"units": unit}),
+        "fwhm": ("band", np.full(10, widths), {} if width_unit is None else {"units": width_unit}),
+    }
+    scene = Scene("s", xr.DataArray(np.ones((4, 5, 10)), dims=("y", "x", "band"), coords=coords))
+    np.testing.assert_allclose(scene.wavelengths_nm, centres)
+    np.testing.assert_allclose(scene.fwhm_nm, 10)
+    assert any("assumed up to 10 nm" in note for note in scene.notes) == is_noted
+
+
+def test_narrow_and_wide_bands_are_kept():
+    for centres, width in (
+        ([443.0, 490, 560, 665, 842, 1610, 2190], 0.5),
+        (np.arange(760, 770, 0.1), 0.3),
+        ([8e3, 9e3, 1.1e4], 900.0),
+    ):
+        coords = {
+            "wavelength": ("band", centres, {"units": "nm"}),
+            "fwhm": ("band", np.full(len(centres), width), {"units": "nm"}),
+        }
+        scene = Scene("s", xr.DataArray(np.ones((4, 5, len(centres))), dims=("y", "x", "band"), coords=coords))
+        np.testing.assert_allclose(scene.fwhm_nm, width)
 
 
 @pytest.mark.parametrize(
