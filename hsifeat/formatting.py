@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from reprlib import repr as short_repr
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,12 @@ _MARKDOWN = re.compile(r"[\\`*\[\]|]|<(?=[A-Za-z/!?])|&(?=#|\w+;)")
 _MAX_BYTES = 2**63
 _MAX_SECONDS = 1000 * 365.25 * 24 * 3600
 _figure_lock = RLock()
+# Families of fonts with letters of East and South Asia, by the beginnings of their names.
+_FALLBACK_FONTS = (
+    "Noto Sans CJK", "Noto Sans SC", "Noto Sans JP", "Noto Sans KR", "Source Han Sans", "WenQuanYi", "Microsoft YaHei", "SimHei", "PingFang",
+    "Hiragino Sans", "Yu Gothic", "MS Gothic", "IPAGothic", "Malgun Gothic", "NanumGothic", "Apple SD Gothic", "Noto Sans Devanagari",
+    "Noto Sans Thai", "Nirmala UI", "Arial Unicode MS", "Droid Sans Fallback",
+)  # fmt: skip
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
@@ -83,7 +90,8 @@ def unescape_formula(text: str) -> str:
 def literal_figure_text(**settings: Any) -> Iterator[None]:
     """Within the ``with`` block, draw names in figures of matplotlib literally.
 
-    Dollar signs do not start a formula. Characters that are missing in the font are drawn as boxes, without a warning.
+    Dollar signs do not start a formula. Characters that are missing in the font are drawn in another font that is installed, see
+    `installed_fallbacks`, or else as boxes, without a warning.
     Settings of matplotlib apply to all threads. Blocks of several threads therefore run one after another.
 
     Parameters
@@ -91,14 +99,25 @@ def literal_figure_text(**settings: Any) -> Iterator[None]:
     **settings
         Further settings of matplotlib, such as ``{"font.size": 8}``.
     """
-    from matplotlib import rc_context
+    from matplotlib import rc_context, rcParams
 
     with (
         _figure_lock,
-        rc_context({"text.parse_math": False, **settings}),
+        rc_context(
+            {"text.parse_math": False, "font.family": [*rcParams["font.family"], *installed_fallbacks()], **settings}
+        ),
         ignored_warnings(UserWarning, message="Glyph .* missing from"),
     ):
         yield
+
+
+@cache
+def installed_fallbacks() -> tuple[str, ...]:
+    """Return the installed families of fonts with letters that the font of figures lacks, such as Chinese ones."""
+    from matplotlib.font_manager import fontManager
+
+    installed = sorted({font.name for font in fontManager.ttflist})
+    return tuple(name for family in _FALLBACK_FONTS for name in installed if name.startswith(family))
 
 
 def template_environment(package: str) -> Environment:

@@ -2,17 +2,20 @@
 
 import unicodedata
 from fractions import Fraction
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.font_manager import fontManager
 
 from hsifeat.formatting import (
     escape_formula,
     format_bytes,
     format_duration,
     format_seconds,
+    installed_fallbacks,
     literal_figure_text,
     parse_bytes,
 )
@@ -98,3 +101,16 @@ def test_figures_that_two_threads_draw_have_their_own_settings():
 
     assert run_together(lambda: draw(5), lambda: draw(7)) == [(5, False), (7, False)]
     assert dict(mpl.rcParams) == before
+
+
+def test_figures_fall_back_to_installed_fonts(monkeypatch):
+    before = list(mpl.rcParams["font.family"])
+    fonts = [SimpleNamespace(name=name) for name in ("WenQuanYi Micro Hei", "Other", "Noto Sans CJK JP")]
+    monkeypatch.setattr(fontManager, "ttflist", fonts)
+    installed_fallbacks.cache_clear()
+    try:
+        with literal_figure_text():
+            assert list(mpl.rcParams["font.family"]) == [*before, "Noto Sans CJK JP", "WenQuanYi Micro Hei"]
+    finally:
+        installed_fallbacks.cache_clear()
+    assert list(mpl.rcParams["font.family"]) == before
