@@ -206,9 +206,11 @@ def matching_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
 def _are_nearest_at_their_positions(wanted_nm: NDArray[np.float64], nm: NDArray[np.float64]) -> bool:
     """Return whether each band is within the tolerance, and none is nearer to the wanted band at its position.
 
-    So it is in a scene whose bands have been matched.
+    So it is in a scene whose bands have been matched. False if wanted bands have equal wavelengths that the other scene has not.
     """
-    if len(wanted_nm) != len(nm):
+    if np.array_equal(wanted_nm, nm):
+        return True
+    if len(wanted_nm) != len(nm) or len(np.unique(wanted_nm)) < len(wanted_nm):
         return False
     apart = np.abs(wanted_nm - nm)
     nearest = np.abs(np.subtract.outer(wanted_nm, nm)).min(axis=1)

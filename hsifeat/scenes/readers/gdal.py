@@ -168,6 +168,10 @@ def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str) -> 
     nodata = gdal_metadata.read_nodata(dataset)
     if differing := describe_bands(nodata):
         notes += (f"{name}: its bands have different no-data values: {differing}",)
+    if ndim == 3 and any(colour.name == "palette" for colour in dataset.colorinterp):
+        notes += (
+            f"{name}: its values are numbers of a colour table, and no brightness; gdal_translate -expand rgb writes the colours",
+        )
     alpha = [band for band, colour in enumerate(dataset.colorinterp) if colour.name == "alpha"]
     if alpha and ndim == 3 and dataset.count > len(alpha):
         bad_bands = tuple(sorted({*bad_bands, *alpha}))

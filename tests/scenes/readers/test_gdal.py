@@ -15,7 +15,7 @@ from PIL import Image
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 
-from hsifeat import open_scene
+from hsifeat import open_labels, open_scene
 from hsifeat.errors import SceneError
 from hsifeat.scenes.readers import gdal as gdal_reader
 from hsifeat.scenes.readers import gdal_errors
@@ -352,3 +352,18 @@ def test_landsat_has_the_georeference_that_gdal_reports(data_folder, gdal):
     assert scene.cube.shape == (443, 489, 5) and scene.nodata == (-99999.0,)
     with rasterio.open(path) as file:
         np.testing.assert_array_equal(np.asarray(scene.cube), file.read().transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".gif"])
+def test_a_colour_table_of_a_scene_is_noted(tmp_path, suffix):
+    """The numbers of colours were taken as brightness without a note."""
+    numbers = np.random.default_rng(0).integers(0, 4, (12, 14)).astype(np.uint8)
+    image = Image.fromarray(numbers, mode="P")
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+    image.save(tmp_path / f"x{suffix}")
+    scene = open_scene(tmp_path / f"x{suffix}")
+    assert any(f"x{suffix}: its values are numbers of a colour table" in note for note in scene.notes)
+    assert not any("colour table" in note for note in open_labels(tmp_path / f"x{suffix}").notes)
+    Image.fromarray(numbers).save(tmp_path / f"grey{suffix}")
+    if suffix != ".gif":  # which has always a table
+        assert not any("colour table" in note for note in open_scene(tmp_path / f"grey{suffix}").notes)
