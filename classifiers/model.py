@@ -186,7 +186,7 @@ class Model:
             is_training_scene = features.recipe["scene"] == self.recipe.get("scene")
             # The names of the bands may have been corrected, and the bands are still the same.
             wanted = replace(wanted, names=() if is_training_scene else wanted.names)
-            matched = match_features(features, wanted, self.recipe, listen)
+            matched = match_features(features, wanted, listen)
             reordered = matched is not features and features.shape[2] == wanted.count
             if reordered and is_training_scene:
                 listen(

@@ -214,6 +214,8 @@ def schedule_from_config(config: dict[str, Any]) -> NoiseSchedule:
     )
     if config.get("beta_schedule") is None and config.get("trained_betas") is None:
         raise BackboneError(f"the schedule is a {name}, which has no betas; allowed are schedulers of {family}")
+    if str(name).startswith("CogVideoX"):
+        config = {"snr_shift_scale": 3.0, **config}
     for setting, plain in _PLAIN_SETTINGS.items():
         if config.get(setting, plain) not in (plain, None):
             raise BackboneError(

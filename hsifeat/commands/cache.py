@@ -145,7 +145,7 @@ def verify_store(
 def remove_stores(
     stores: Annotated[list[str], typer.Argument(help="Paths or names of stores, or the first digits of their keys.")],
 ) -> None:
-    """Delete stores. A store that a process is reading or writing is not deleted. Of a link, the store is deleted and the link.
+    """Delete stores. A store that a process is reading or writing is not deleted. For a link, both the store and the link are deleted.
 
     Example: `hsifeat cache rm ip`
     """
@@ -156,7 +156,8 @@ def remove_stores(
 
     for folder in {cache_folder(), *(Path(store).absolute().parent for store in stores)}:
         delete_remains(folder)
-    for location in [find_store(store) for store in stores]:
+    locations = {location.identity: location for location in map(find_store, stores)}  # each store once
+    for location in locations.values():
         real, link = location.identity, Path(str(location))
         freed = format_bytes(remove_store(location))
         if link.is_symlink():

@@ -324,7 +324,7 @@ class _Scenes:
 def with_projection_of(job: Job, config: ExtractionConfig) -> ExtractionConfig:
     """Return the options `config` with the fitted projection of a job.
 
-    The projection includes the wavelengths and band names of the job's scene, so that the bands of other scenes can be matched with them.
+    The projection includes the wavelengths of the job's scene, so that the bands of other scenes can be matched with them.
     """
     projection = job.extractor.projection
     if projection is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import cache
 from itertools import combinations
 
@@ -49,12 +48,11 @@ def check_distinct(scenes: Sequence[Sequence[Features]]) -> None:
 
     for first, second in combinations(range(len(scenes)), 2):
         one, other = scenes[first][0], scenes[second][0]
-        if one.shape[:2] != other.shape[:2]:
+        if one.shape[:2] != other.shape[:2] or (bands := _common_bands(one, other)) is None:
             continue
         pixels = _common_pixels(one.valid.ravel(), other.valid.ravel())
-        for bands in _common_bands(one, other):
-            if same_spectra((read(first, pixel)[bands[0]], read(second, pixel)[bands[1]]) for pixel in pixels):
-                raise StoreError(_message(scenes[first], scenes[second]))
+        if same_spectra((read(first, pixel)[bands[0]], read(second, pixel)[bands[1]]) for pixel in pixels):
+            raise StoreError(_message(scenes[first], scenes[second]))
 
 
 def same_spectra(pairs: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> bool:
@@ -101,23 +99,20 @@ def _spread(count: int) -> NDArray[np.intp]:
     return np.roll(indices, len(indices) // 2)
 
 
-def _common_bands(one: Features, other: Features) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Return indices of the bands of two scenes, matched by `match_bands`; an empty list if the bands can't be matched.
+def _common_bands(one: Features, other: Features) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """Return indices of the bands of two scenes, matched by `match_bands`, or None if the bands can't be matched.
 
-    All bands of the scene with fewer bands are matched. If names match them, the list also has the bands in their order, because the
-    names of a scene may have been corrected.
+    All bands of the scene with fewer bands are matched.
     """
     if one.shape[2] > other.shape[2]:
-        return [(theirs, own) for own, theirs in _common_bands(other, one)]
-    bands = [SceneBands.of(features.scene, features.name) for features in (one, other)]
-    pairs = []
-    for wanted, found in (bands, [replace(scene, names=()) for scene in bands]):
-        try:
-            matched = match_bands(wanted, found)
-        except SceneError:
-            return []
-        pairs.append((np.arange(wanted.count), np.arange(found.count) if matched is None else matched))
-    return pairs[:1] if np.array_equal(pairs[0][1], pairs[1][1]) else pairs
+        swapped = _common_bands(other, one)
+        return None if swapped is None else swapped[::-1]
+    bands = one.shape[2], other.shape[2]
+    try:
+        matched = match_bands(SceneBands.of(one.scene, one.name), SceneBands.of(other.scene, other.name))
+    except SceneError:
+        return None
+    return np.arange(bands[0]), np.arange(bands[1]) if matched is None else matched
 
 
 def _message(one: Sequence[Features], other: Sequence[Features]) -> str:
@@ -140,10 +135,10 @@ def _differences(one: Features, other: Features) -> str:
     words = []
     if not np.array_equal(one.valid, other.valid):
         words.append("valid pixels")
-    bands = _common_bands(one, other)[:1]
+    bands = _common_bands(one, other)
     if one.shape[2] != other.shape[2]:
         words.append("bands")
-    elif not bands or not np.array_equal(*bands[0]):
+    elif bands is None or not np.array_equal(*bands):
         words.append("order of bands")
     if one.scene.cube.dtype != other.scene.cube.dtype:
         words.append("dtype")

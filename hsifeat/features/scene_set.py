@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 from hsifeat.errors import StoreError, shell_command
 from hsifeat.features.distinct_scenes import check_distinct
@@ -200,21 +199,13 @@ def in_order_of(first: Sequence[Features], other: Sequence[Features]) -> list[Fe
     return ordered
 
 
-def _projections(recipe: Mapping[str, Any]) -> set[str]:
-    """Return the digests of the projections in the recipe of one or several stores."""
-    parts = recipe["stores"].values() if "stores" in recipe else [recipe]
-    return {str(part["projection"]["digest"]) for part in parts if "digest" in (part.get("projection") or {})}
-
-
 def with_bands_of(first: Features, other: Features, listen: Listener = silent) -> Features:
     """Return `other` with the bands of `first`; see `match_features`."""
-    return match_features(other, SceneBands.of(first.scene, first.name), first.recipe, listen)
+    return match_features(other, SceneBands.of(first.scene, first.name), listen)
 
 
-def match_features(
-    features: Features, wanted: SceneBands, recipe: Mapping[str, Any], listen: Listener = silent
-) -> Features:
-    """Return features with the bands of a reference scene, matched by wavelength or by name; see `match_bands`.
+def match_features(features: Features, wanted: SceneBands, listen: Listener = silent) -> Features:
+    """Return features with the bands of a reference scene, matched by wavelength; see `match_bands`.
 
     Parameters
     ----------
@@ -222,8 +213,6 @@ def match_features(
         Features of another scene.
     wanted : SceneBands
         Bands of the reference scene.
-    recipe : mapping of str to object
-        Recipe of the features of the reference scene.
     listen : callable
         Receives notes on the bands that may be paired wrongly.
 
@@ -232,17 +221,9 @@ def match_features(
     SceneError
         If a band of the reference scene has no counterpart. If the scenes have different numbers of bands, and the
         wavelengths of at least one scene are unknown.
-    StoreError
-        If names show that the bands are in another order, and the planes were projected without regard to that.
     """
     found = SceneBands.of(features.scene, features.name)
     matched = match_bands(wanted, found)
-    without_wavelengths = wanted.wavelengths_nm is None or found.wavelengths_nm is None
-    if matched is not None and without_wavelengths and _projections(features.recipe) & _projections(recipe):
-        raise StoreError(
-            f"{features.name} has its bands in another order than {wanted.scene_name}, as their names show, and its planes have the same "
-            "projection, so they were computed from the wrong bands: extract the scene into a new store with `like`"
-        )
     for note in matching_notes(wanted, found):
         listen(Note(note))
     return features if matched is None else features.with_bands(matched.tolist())

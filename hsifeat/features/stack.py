@@ -18,7 +18,6 @@ from hsifeat.features.neighbourhoods import PixelCoordinates
 from hsifeat.features.open_features import open_features
 from hsifeat.formatting import format_count
 from hsifeat.scenes import Labels, Scene
-from hsifeat.scenes.band_matching import SceneBands, match_bands
 from hsifeat.store.plane_layout import PlaneSpec
 from hsifeat.store.store import Store
 from hsifeat.types import PlaneId, Window
@@ -338,7 +337,7 @@ def _check_same_classes(name: str, first: Features, other: Features) -> None:
 
 
 def _check_same_place(first: Features, other: Features) -> None:
-    """Raise a `StoreError` if two stores of a scene have other wavelengths, band names in another order, or another georeference. Either may lack them."""
+    """Raise a `StoreError` if two stores of a scene have other wavelengths or another georeference. Either may lack them."""
     one, another = first.georeference, other.georeference
     words = []
     if one is not None and another is not None and not one.same_grid(another, *first.valid.shape):
@@ -346,9 +345,6 @@ def _check_same_place(first: Features, other: Features) -> None:
     nm, other_nm = (store.store.manifest.scene.wavelengths_nm for store in (first, other))
     if nm and other_nm and not np.allclose(nm, other_nm, rtol=1e-9, atol=0):
         words.append("other wavelengths")
-    names = [tuple(store.store.manifest.scene.band_names) for store in (first, other)]
-    if names[0] and names[1] and match_bands(*(SceneBands("", len(one), names=one) for one in names)) is not None:
-        words.append("band names in another order")
     if words:
         raise StoreError(
             f"{other.name} has {' and '.join(words)} than {first.name}, although both have the same scene: extract the scene into the store "

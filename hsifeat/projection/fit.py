@@ -63,8 +63,8 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     Returns
     -------
     Projection
-        The fitted projection, which maps bands to channels. It has the wavelengths and band names of the image, by which an
-        extraction selects the bands of another scene.
+        The fitted projection, which maps bands to channels. It has the wavelengths of the image, by which an extraction selects
+        the bands of another scene, and the names of its bands.
 
     Raises
     ------

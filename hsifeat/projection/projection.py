@@ -46,7 +46,7 @@ class Projection(ReadOnlyArrays):
     wavelengths_nm : (bands,) float64 array or None
         Centre wavelengths of the input bands in nm, if known. An extraction selects the bands of a scene at these wavelengths.
     band_names : tuple of str
-        Names of the input bands; empty if unknown. They select bands if wavelengths are unknown, see `Scene.matched_to`.
+        Names of the input bands, for notes on scenes whose bands have other names; empty if unknown.
 
     Raises
     ------

@@ -1,10 +1,8 @@
-"""Match the bands of two scenes by their centre wavelengths, or by their names if wavelengths are unknown."""
+"""Match the bands of two scenes by their centre wavelengths."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from os.path import commonprefix
 from typing import Protocol
 
 import numpy as np
@@ -17,8 +15,6 @@ BAND_TOLERANCE_NM = 5.0
 """Largest distance, in nm, between the centre wavelengths of two bands that are taken as the same band."""
 
 _MAX_LISTED = 4
-# A name that only counts bands, such as those that ENVI gives to bands without a name.
-_COUNT = re.compile(r"(?:band|layer)?[ _]*0*(\d+)", re.IGNORECASE)
 
 
 class _Scene(Protocol):
@@ -68,9 +64,8 @@ class SceneBands:
 def match_bands(wanted: SceneBands, found: SceneBands) -> NDArray[np.intp] | None:
     """Find, for each band of a reference scene, the band of another scene with the nearest centre wavelength.
 
-    If the wavelengths of a scene are unknown, bands are matched by their names. Both scenes must have the same names, in any
-    order, and no name twice. The beginning and the end that all names of a scene share are ignored, such as the date in the names of
-    files. Otherwise, or if names only count the bands, the bands are taken in their order.
+    If the wavelengths of a scene are unknown, the bands are taken in their order. Names do not select bands, because they are not unique
+    among sensors, and can be corrected after features have been computed; `matching_notes` says where they differ.
 
     Several bands of a scene can have equal wavelengths, for example where two detectors overlap. If both scenes have
     the same number of bands at such a wavelength, these bands are paired. If the scenes list all their bands in opposite
@@ -100,13 +95,11 @@ def match_bands(wanted: SceneBands, found: SceneBands) -> NDArray[np.intp] | Non
     >>> wanted = SceneBands("a", 2, np.array([500.0, 600.0]))
     >>> match_bands(wanted, SceneBands("b", 3, np.array([601.0, 550.0, 499.0])))
     array([2, 0])
-    >>> match_bands(SceneBands("a", 2, names=("red", "nir")), SceneBands("b", 2, names=("nir", "red")))
-    array([1, 0])
     """
     (name, nm), (wanted_name, wanted_nm) = ((one.scene_name, one.wavelengths_nm) for one in (found, wanted))
     if wanted_nm is None or nm is None:
         if found.count == wanted.count:
-            return _match_names(wanted.names, found.names)
+            return None
         unknown = wanted_name if wanted_nm is None else name
         raise SceneError(
             f"{name} has {found.count} bands and {wanted_name} has {wanted.count}, and the wavelengths of {unknown} are unknown, so that "
@@ -129,38 +122,11 @@ def match_bands(wanted: SceneBands, found: SceneBands) -> NDArray[np.intp] | Non
     return None if np.array_equal(nearest, np.arange(found.count)) else nearest
 
 
-def _match_names(wanted: tuple[str, ...], names: tuple[str, ...]) -> NDArray[np.intp] | None:
-    """Return the index in `names` of each name in `wanted`; None if they are in the same order, or differ, or occur twice."""
-    for one, other in ((wanted, names), (_without_common_ends(wanted), _without_common_ends(names))):
-        if one == other:
-            return None
-        if len(set(other)) == len(other) and sorted(one) == sorted(other):
-            return np.array([other.index(name) for name in one], np.intp)
-    return None
-
-
-def _without_common_ends(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return names without the beginning and the end that all of them share; an empty tuple if the names only count bands.
-
-    >>> _without_common_ends(("T32_B02_10m", "T32_B8A_10m")), _without_common_ends(("Band 1", "Band 2"))
-    (('02', '8A'), ())
-    """
-    counts = [_COUNT.fullmatch(name.strip()) for name in names]
-    numbers = [int(count[1]) for count in counts if count]
-    if len(names) < 2 or (len(numbers) == len(names) and np.diff(numbers).tolist() == [1] * (len(names) - 1)):
-        return ()
-    start = len(commonprefix(names))  # noqa: RUF071  # texts, not paths
-    names = tuple(name[start:] for name in names)
-    end = len(commonprefix([name[::-1] for name in names]))  # noqa: RUF071
-    return tuple(name[: len(name) - end] for name in names)
-
-
 def matching_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
     """Return notes on the bands that `match_bands` may pair wrongly.
 
     There is a note on each of these cases:
 
-    - Bands are matched by their names.
     - Bands are paired in their order, although the names of both scenes are known and differ, or the wavelengths of one scene
       are known.
     - Several bands of a scene have equal wavelengths, and the scenes have different numbers of bands at this
@@ -181,7 +147,7 @@ def matching_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
     """
     (name, nm), (wanted_name, wanted_nm) = ((one.scene_name, one.wavelengths_nm) for one in (found, wanted))
     if wanted_nm is None or nm is None:
-        return _name_notes(wanted, found)
+        return _order_notes(wanted, found)
     if _are_nearest_at_their_positions(wanted_nm, nm):
         return ()
     nearest, ambiguous = _pair_equal_bands(wanted_nm, nm)
@@ -217,23 +183,17 @@ def _are_nearest_at_their_positions(wanted_nm: NDArray[np.float64], nm: NDArray[
     return bool((apart <= np.minimum(nearest, BAND_TOLERANCE_NM)).all())
 
 
-def _name_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
-    """Return notes on two scenes of which at least one has unknown wavelengths."""
+def _order_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
+    """Return notes on two scenes whose bands are taken in their order, because the wavelengths of at least one are unknown."""
     without = [one.scene_name for one in (wanted, found) if one.wavelengths_nm is None]
-    unknown = f"the wavelengths of {' and '.join(without)} are unknown"
-    if _match_names(wanted.names, found.names) is not None:
-        return (
-            f"{found.scene_name}: its bands are matched with those of {wanted.scene_name} by their names, because {unknown}",
-        )
-    names, others = _without_common_ends(wanted.names), _without_common_ends(found.names)
-    if names and others and names != others:
-        band = next(i for i, pair in enumerate(zip(names, others, strict=True)) if pair[0] != pair[1])
-        differ = (
-            f"names differ from those of {wanted.scene_name}: {found.names[band]!r} is taken for {wanted.names[band]!r}"
-        )
-        return (f"{found.scene_name}: its bands are taken in their order, because {unknown}, although their {differ}",)
-    is_certain = len(without) == 2 or (names and names == others and len(set(names)) == len(names))
-    return () if is_certain else (f"{found.scene_name}: its bands are taken in their order, because {unknown}",)
+    reason = f"{found.scene_name}: its bands are taken in their order, because the wavelengths of {' and '.join(without)} are unknown"
+    for own, name in zip(found.names, wanted.names, strict=False):
+        if own != name:
+            also = ", which has the same names in another order" if sorted(found.names) == sorted(wanted.names) else ""
+            return (
+                f"{reason}, although their names differ: {own!r} is taken for {name!r} of {wanted.scene_name}{also}",
+            )
+    return () if len(without) == 2 else (reason,)
 
 
 def _pair_equal_bands(

@@ -311,7 +311,7 @@ class Scene(ReadOnlyArrays, CubeShape):
     def matched_to(
         self, wavelengths_nm: NDArray[np.float64] | None, bands: int, name: str, band_names: tuple[str, ...] = ()
     ) -> Scene:
-        """Return this scene with one band for each band of another scene, matched by `match_bands`.
+        """Return this scene with one band for each band of another scene, matched by wavelength with `match_bands`.
 
         Parameters
         ----------
@@ -322,7 +322,7 @@ class Scene(ReadOnlyArrays, CubeShape):
         name : str
             Name of the other scene, for messages.
         band_names : tuple of str
-            Names of the bands of the other scene; empty if unknown.
+            Names of the bands of the other scene, for notes; empty if unknown.
 
         Returns
         -------
@@ -343,8 +343,7 @@ class Scene(ReadOnlyArrays, CubeShape):
         scene = replace(self, notes=(*self.notes, *notes)) if notes else self
         if matched is None:
             return scene
-        key = "with the names" if nm is None or self.wavelengths_nm is None else "at the wavelengths"
-        taken = f"{len(np.unique(matched))} of {self.bands} bands are taken, {key} of {name}"
+        taken = f"{len(np.unique(matched))} of {self.bands} bands are taken, at the wavelengths of {name}"
         return scene.with_bands(matched.tolist(), taken)
 
     def with_labels(self, labels: Labels) -> Scene:

@@ -55,7 +55,7 @@ def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) ->
         picture.save(part, format="PNG", optimize=True)
     notes = []
     if unreadable := [
-        number for number, name in zip(legend.numbers, legend.names, strict=True) if find_font(name) is None
+        number for number, name in zip(legend.numbers, legend.names, strict=True) if find_font(_shorten(name)) is None
     ]:
         notes.append(
             f"{path.name}: the legend has numbers in place of the names of the classes {list_some(map(str, unreadable), 8)}, because no "

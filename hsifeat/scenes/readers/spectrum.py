@@ -32,8 +32,8 @@ _UNKNOWN_UNITS = ("", "unknown", "undefined", "none")
 _SHORTEST_NM, _LONGEST_NM = 100.0, 1e5
 _RANGES = (("nanometers", 100.0, np.inf), ("micrometers", 0.1, 100.0), ("meters", 1e-7, 1e-4))
 
-# Bands are between a thirtieth and thirty times as wide as the distance between them, so a factor of 1000 between two units shows.
-_LARGEST_RATIO = 30.0
+# In a spectrum of many bands, widths differ from the distances between bands by at most this factor, so that a wrong unit shows.
+_MANY_BANDS, _LARGEST_RATIO = 8, 5.0
 
 Notes = tuple[str, ...]
 Lengths = NDArray[np.float64] | None
@@ -89,7 +89,8 @@ def convert_to_nm(
         Name of the file, for notes.
     width_unit : str
         Unit of the bandwidths. If it is empty or ``unknown``, the bandwidths have the unit of the wavelengths. If the bandwidths
-        are a thousand times too small or too large for the distance between the bands, another unit is inferred.
+        are larger than the longest wavelength, another unit is inferred; also if they are a thousand times too small for the distances
+        between the bands, unless both units are known.
 
     Returns
     -------
@@ -113,7 +114,7 @@ def convert_to_nm(
         # Bandwidths do not reveal the unit: typical values are 0.01 in micrometres and 10 in nanometres, both below 100.
         longest = np.inf if centres is None else centres.max(initial=0)
         unit = next((name for name, low, high in _RANGES if low <= longest <= high), "")
-    width_unit = width_unit.strip().lower()
+    width_unit, is_corrected = width_unit.strip().lower(), False
     converted: list[Lengths] = []
     notes: list[str] = []
     if not inferred and centres is not None and (plausible := _plausible_unit(centres, unit)) != unit:
@@ -121,6 +122,7 @@ def convert_to_nm(
             f"{name}: its wavelengths up to {centres.max():g} can't be in {unit}; assumed {plausible} from their size"
         )
         unit, width_unit = plausible, plausible if width_unit == unit else width_unit
+        is_corrected = True
     for kind, values, own in (
         ("wavelengths", centres, unit),
         ("widths (fwhm)", widths, unit if width_unit in _UNKNOWN_UNITS else width_unit),
@@ -136,18 +138,19 @@ def convert_to_nm(
         converted.append(None if lengths is None or problem else np.round(lengths, 6))
     centres_nm, widths_nm = converted
     are_lengths = unit in UNITS_NM and (width_unit in UNITS_NM or width_unit in _UNKNOWN_UNITS)
+    are_known = not inferred and not is_corrected and width_unit not in _UNKNOWN_UNITS
     if inferred and not (centres_nm is None and widths_nm is None):
         notes.append(f"{name}: its wavelengths have no unit; assumed {unit} from their size")
     if (
         are_lengths
         and centres_nm is not None
         and widths_nm is not None
-        and (factor := _width_factor(centres_nm, widths_nm)) != 1
+        and (factor := _width_factor(centres_nm, widths_nm, are_known=are_known)) != 1
     ):
         found, widths_nm = widths_nm.max(), np.round(widths_nm * factor, 6)
         notes.append(
-            f"{name}: its widths (fwhm) can't be up to {found:g} nm, as their unit says, because of the distances between its bands; assumed "
-            f"up to {widths_nm.max():g} nm"
+            f"{name}: its widths (fwhm) can't be up to {found:g} nm, because of the wavelengths of its bands; multiplied by {factor:g}: up to "
+            f"{widths_nm.max():g} nm"
         )
     return centres_nm, widths_nm, tuple(notes)
 
@@ -201,19 +204,18 @@ def _widths_nm(values: NDArray[np.float64], unit: str, centres_nm: Lengths) -> t
     return WAVENUMBERS_NM[unit] / (centres - half) - WAVENUMBERS_NM[unit] / (centres + half), ""
 
 
-def _width_factor(centres_nm: NDArray[np.float64], widths_nm: NDArray[np.float64]) -> float:
-    """Return 1000 or 1/1000 if the widths of bands are plausible only after a multiplication with this factor, and otherwise 1."""
+def _width_factor(centres_nm: NDArray[np.float64], widths_nm: NDArray[np.float64], *, are_known: bool) -> float:
+    """Return 1000 or 1/1000 if the widths of bands are plausible only after a multiplication with this factor, and otherwise 1.
+
+    If the units are known, narrow bands can be those of a laser, but no band is wider than its wavelength.
+    """
+    if widths_nm.min() > centres_nm.max():
+        return 1e-3
     steps = np.diff(np.unique(centres_nm))
-    if not len(steps):
+    if are_known or len(steps) < _MANY_BANDS - 1:
         return 1.0
-    ratio, width = float(np.median(widths_nm) / np.median(steps)), float(np.median(widths_nm))
-    if ratio > _LARGEST_RATIO:
-        factor = 1e-3
-    elif ratio < 1 / _LARGEST_RATIO and width < 0.3 and 1e3 * width < centres_nm.max():
-        factor = 1e3
-    else:
-        return 1.0
-    return factor if 1 / _LARGEST_RATIO <= ratio * factor <= _LARGEST_RATIO else 1.0
+    ratio = 1e3 * float(np.median(widths_nm) / np.median(steps))
+    return 1e3 if 1 / _LARGEST_RATIO <= ratio <= _LARGEST_RATIO else 1.0
 
 
 def _problem(values: NDArray[np.float64], unit: str, bands: int) -> str:

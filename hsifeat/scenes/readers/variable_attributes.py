@@ -325,15 +325,25 @@ def _band_names(coordinate: FileVariable | None, bands: int) -> tuple[str, ...]:
 
 
 def _read_flags(variable: FileVariable, file: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
+    """Return class names and colours, and notes; see `_read_names`.
+
+    Names of other classes than 0 and 1 do not belong to a boolean map. xarray keeps the attributes of a label map that was compared with a
+    class, and writes the result as int8.
+    """
+    names, colours, notes = _read_names(variable, file)
+    is_boolean = variable.array.dtype.kind == "b" or variable.attrs.get("dtype") == "bool"
+    if is_boolean and not set(names) <= {0, 1}:
+        return {}, {}, (f"{file}: is a map of True and False, so its names of {len(names)} classes are ignored",)
+    return names, colours, notes
+
+
+def _read_names(variable: FileVariable, file: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
     """Return class names and colours, and notes.
 
     They are in the attributes ``class_names`` and ``class_colours`` that `hsifeat.Features.to_xarray` writes, or otherwise in
     CF's ``flag_values``, ``flag_meanings`` and ``flag_colors``. These names are ignored if there are more or fewer names than
     values: blanks separate the names, so a name with a blank reads as two.
     """
-    # xarray keeps the attributes of a label map that was compared with a class, and writes the result as int8.
-    if variable.array.dtype.kind == "b" or variable.attrs.get("dtype") == "bool":
-        return {}, {}, ()
     own_names, own_colours = (_numbered_texts(variable.attrs.get(key)) for key in ("class_names", "class_colours"))
     if own_names:
         return own_names, {c: text for c, text in own_colours.items() if _COLOUR.fullmatch(text)}, ()

@@ -91,7 +91,7 @@ def test_a_wrong_unit_of_the_bandwidths_is_corrected(wavelengths, unit, widths, 
     scene = Scene("s", xr.DataArray(np.ones((4, 5, 10)), dims=("y", "x", "band"), coords=coords))
     np.testing.assert_allclose(scene.wavelengths_nm, centres)
     np.testing.assert_allclose(scene.fwhm_nm, 10)
-    assert any("assumed up to 10 nm" in note for note in scene.notes) == is_noted
+    assert any("up to 10 nm" in note for note in scene.notes) == is_noted
 
 
 def test_narrow_and_wide_bands_are_kept():
