@@ -18,6 +18,7 @@ from classifiers.multi_scene import (
     check_classes,
     common_label_maps,
     join_label_maps,
+    note_channels,
     select_scene_labels,
     smoothing_of_scenes,
 )
@@ -25,6 +26,7 @@ from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
 from classifiers.splits import OfficialSplit, crosses_scenes, parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import StoreError
+from hsifeat.features.channel_names import channel_names
 from hsifeat.features.features import PlaneLike
 from hsifeat.features.scene_set import SceneSet, open_scenes
 from hsifeat.features.selection import plane_names
@@ -128,6 +130,8 @@ def fit_model(
         check_input(input_set, head, one)
     if input_set.uses_spectra:
         scenes = scenes.with_matched_bands(listen)
+    if input_set.uses_planes:
+        note_channels(scenes.scenes, listen)
     truth = join_label_maps(select_scene_labels(scenes, labels, background_class, listen=listen), scenes.aliases)
     check_classes(truth, f"give it a number with `background_class={max(truth.counts) + 1}`")
     rule = (
@@ -177,6 +181,7 @@ def fit_model(
         if scenes.first.scene.wavelengths_nm is None
         else tuple(scenes.first.scene.wavelengths_nm.tolist()),
         band_names=scenes.first.scene.band_names,
+        channel_names=channel_names(scenes.first),
         train_pixels=len(table) if evaluation is None else evaluation.train_pixels,
         evaluation=evaluation,
         disjoint_evaluation=disjoint_evaluation,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from classifiers.recipe_text import difference_text, feature_kinds, kinds_advice
 from classifiers.smoothing import parse_smoothing
 from classifiers.tune import Tuning
 from hsifeat.errors import HeadError, error_summary
+from hsifeat.features.channel_names import channel_names, channel_notes
 from hsifeat.features.features import Features
 from hsifeat.features.scene_set import match_features, single_stores
 from hsifeat.formatting import format_count
@@ -48,8 +49,7 @@ class Model:
     train_pixels : int
         Number of training pixels.
     wavelengths_nm : tuple of float or None
-        Centre wavelengths of the bands of the training scene in nm; None if unknown. If there are several training
-        scenes, the wavelengths are those of the first scene.
+        Centre wavelengths of the bands of the (first) training scene in nm; None if unknown.
     evaluation : Evaluation or None
         Scores on the test pixels of the split. None if the model was loaded, or if all labelled pixels were used for
         training.
@@ -69,6 +69,8 @@ class Model:
         sha256 of the manifest in the folder when the model was loaded; None for a model that `fit_model` returned.
     band_names : tuple of str
         Names of the bands of the training scene; empty if unknown.
+    channel_names : dict of str to tuple of str
+        Names of the channels of imported features, by the name of the plane.
 
     Examples
     --------
@@ -94,6 +96,7 @@ class Model:
     folder: Path | None = None
     digest: str | None = None
     band_names: tuple[str, ...] = ()
+    channel_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         learned = f"{format_count(len(self.class_names), 'class', 'classes')}, {format_count(self.train_pixels, 'training pixel')}"
@@ -149,6 +152,7 @@ class Model:
             "train_pixels": self.train_pixels,
             "wavelengths_nm": self.wavelengths_nm,
             "band_names": self.band_names,
+            "channel_names": self.channel_names,
             "tuning": None if self.tuning is None else self.tuning.to_json(),
             "smooth": self.smooth,
             "card": None if self.card is None else self.card.model_dump(mode="json"),
@@ -199,6 +203,10 @@ class Model:
         if self.layout.stored:
             self._check_recipe(features)
             self._check_planes(features)
+            planes = {str(_plane_id(group)) for group in self.layout.stored} & self.channel_names.keys()
+            wanted_names = {plane: self.channel_names[plane] for plane in planes}
+            for note in channel_notes(channel_names(features), wanted_names, features.name, "the training scene"):
+                listen(Note(note))
         if any(group.kind == "position" for group in self.layout) and features.recipe["scene"] != self.recipe["scene"]:
             raise HeadError(
                 "this head was trained on pixel positions of another scene, which mean nothing in "
@@ -330,6 +338,7 @@ def load_model(folder: Path) -> Model:
             train_pixels=int(meta["train_pixels"]),
             wavelengths_nm=_checked_wavelengths(meta.get("wavelengths_nm"), head.layout),
             band_names=_checked_names(meta.get("band_names", []), head.layout),
+            channel_names={str(p): tuple(map(str, names)) for p, names in meta.get("channel_names", {}).items()},
             tuning=None if tuning is None else Tuning.from_json(tuning),
             card=None if card is None else ModelCard.model_validate(card),
             smooth=_checked_smoothing(meta.get("smooth")),

@@ -12,6 +12,7 @@ from classifiers.recipe_text import difference_text
 from classifiers.smoothing import SmoothingRule, parse_scene_smoothing
 from classifiers.splits import merge_official_maps
 from hsifeat.errors import StoreError
+from hsifeat.features.channel_names import channel_names, channel_notes
 from hsifeat.features.features import Features
 from hsifeat.features.scene_set import SceneSet, single_stores
 from hsifeat.formatting import format_count
@@ -23,6 +24,15 @@ from hsifeat.types import LARGEST_CLASS, Window
 
 # Unlabelled rows between the label maps of two scenes, more than the buffer of any split. Scenes are therefore independent.
 GAP_PX = 1024
+
+
+def note_channels(scenes: Sequence[Features], listen: Listener) -> None:
+    """Send a note on channels of imported features that have other names than in the first scene."""
+    first = scenes[0]
+    names = channel_names(first)
+    for other in scenes[1:]:
+        for note in channel_notes(channel_names(other), names, other.name, first.name):
+            listen(Note(note))
 
 
 def check_same_recipes(scenes: Sequence[Features]) -> None:

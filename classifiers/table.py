@@ -16,6 +16,7 @@ from classifiers.multi_scene import (
     check_same_recipes,
     common_class_numbers,
     merge_label_maps,
+    note_channels,
     scene_row_offsets,
     select_scene_labels,
 )
@@ -55,15 +56,14 @@ class PixelTable(ReadOnlyArrays):
     labels : Labels
         Label map of the pixels. The maps of several scenes are stacked vertically on one grid, with gaps between them.
     scene_aliases : tuple of tuple of str
-        Names that select each scene in a split, such as the names of its stores. The first name of a scene is its name
-        in reports.
+        Names that select each scene in a split, such as those of its stores. The first one is its name in reports.
     scene_row_offsets : tuple of int
         First row of each scene in `labels`.
     label_maps : mapping of str to Labels
         Label maps that all scenes have, by name. If the stores of a scene have different maps of one name, tables of several
         scenes lack this map. The split ``official`` uses the maps ``train`` and ``test``.
     sample : SceneSample or None
-        Random pixels of the scenes, whether labelled or not; None if they were not read.
+        Random pixels of the scenes; None if they were not read.
     wavelengths_nm : (bands,) float64 array or None
         Centre wavelengths of the spectra of the first scene in nm; None if unknown.
     options : mapping of str to object
@@ -165,10 +165,9 @@ class PixelTable(ReadOnlyArrays):
         position : bool
             Include row and column of each pixel.
         sample : bool
-            Also read the features of up to 5,000 random valid pixels of each scene, without their labels; see
-            `unlabelled`.
+            Also read the features of up to 5,000 random valid pixels of each scene without labels, see `unlabelled`.
         listen : callable
-            Receives notes on bands that may be paired wrongly between scenes.
+            Receives notes on bands and channels that may be paired wrongly between scenes.
 
         Returns
         -------
@@ -203,6 +202,7 @@ class PixelTable(ReadOnlyArrays):
         )
         if uses_planes:
             check_same_recipes(scenes.scenes)
+            note_channels(scenes.scenes, listen)
         if spectra or window is not None or spectral_patch is not None:
             scenes = scenes.with_matched_bands(listen)
         tables: list[PixelTable] = []

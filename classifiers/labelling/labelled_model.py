@@ -6,6 +6,7 @@ from classifiers.labelling.quick_map import QuickMapper
 from classifiers.model import Model
 from classifiers.model_card import ModelCard
 from hsifeat.errors import HeadError
+from hsifeat.features.channel_names import channel_names
 from hsifeat.features.features import Features
 from hsifeat.features.scene_set import open_scenes, single_stores
 from hsifeat.scenes import Labels
@@ -56,6 +57,7 @@ def labelled_model(features: Features, mapper: QuickMapper, labels: Labels) -> M
         recipe=features.recipe,
         wavelengths_nm=None if features.scene.wavelengths_nm is None else tuple(features.scene.wavelengths_nm.tolist()),
         band_names=features.scene.band_names,
+        channel_names=channel_names(features),
         train_pixels=int((used > 0).sum()),
         smooth=smooth,
         card=ModelCard.from_fit(

@@ -41,6 +41,8 @@ class FeatureMap:
         as stored]
     notes : tuple of str
         Assumptions that were made when the file was opened, as messages.
+    channel_names : tuple of str
+        Name of each channel; empty if unknown.
     """
 
     plane: PlaneId
@@ -52,6 +54,7 @@ class FeatureMap:
     dequantiser: Dequantiser | None = None
     unpacking: Unpacking | None = None
     notes: tuple[str, ...] = ()
+    channel_names: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:

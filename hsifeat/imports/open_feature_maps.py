@@ -29,7 +29,7 @@ from hsifeat.scenes.array_coordinates import (
     number_axes,
     own_georeference,
 )
-from hsifeat.scenes.array_metadata import add_array_values
+from hsifeat.scenes.array_metadata import add_array_values, channel_labels
 from hsifeat.scenes.axes import order_axes, parse_axes
 from hsifeat.scenes.nodata import NoData, add_values
 from hsifeat.scenes.pixel_grid import PixelGrid
@@ -148,6 +148,7 @@ def _open_source(
             values.nodata,
             georeference,
             notes=(*notes, *values.notes),
+            channel_names=channel_labels(array),
         )
         return [_with_options(_in_pixels(opened, in_pixels, scene, str(name)), config, grid, values.packing)]
     path, variable = split_variable(source)
@@ -170,6 +171,7 @@ def _open_source(
         raster.nodata,
         raster.georeference,
         notes=(*notes, *copy_notes),
+        channel_names=raster.band_names if len(raster.band_names) == array.shape[2] else (),
     )
     return [_with_options(_in_pixels(opened, raster.pixel_axes, scene, path.name), config, grid, raster.packing, path)]
 

@@ -137,6 +137,7 @@ def _provenance(placed: Mapping[PlaneId, PlacedFeatures]) -> dict[str, Any]:
                 "cells": list(one.features.shape),
                 "dtype": str(np.dtype(one.features.array.dtype)),
                 "placed": one.rule,
+                **({"channels": list(one.features.channel_names)} if one.features.channel_names else {}),
             }
             for plane, one in placed.items()
         }

@@ -187,6 +187,14 @@ def add_array_spectrum(given: Raster, name: str) -> Raster:
     )
 
 
+def channel_labels(array: Any) -> tuple[str, ...]:
+    """Return the labels of the last axis of an `xarray.DataArray` of three axes as texts; empty if there are none."""
+    dims, coords = getattr(array, "dims", ()), getattr(array, "coords", {})
+    if not isinstance(dims, tuple) or len(dims) != 3 or dims[2] not in coords:
+        return ()
+    return tuple(str(label) for label in np.asarray(coords[dims[2]]).tolist())
+
+
 def _as_variable(array: Any) -> FileVariable | None:
     """Return an `xarray.DataArray` as a variable of a file; None for an array of another library."""
     dims, attrs, encoding = (getattr(array, key, None) for key in ("dims", "attrs", "encoding"))

@@ -1,0 +1,83 @@
+"""Features of two scenes whose channels have the same names in another order: every way that joins them says so."""
+
+import numpy as np
+import pytest
+import rasterio
+import xarray
+
+import hsifeat
+from classifiers import fit_model, load_model, predict_map
+from classifiers.comparison.compare import compare
+from classifiers.table import PixelTable
+from hsifeat.features.channel_names import channel_names
+from hsifeat.runtime.events import Note
+
+NAMES = ("A0", "A1", "A2", "A10")
+ORDER = (0, 1, 3, 2)
+NORTH_UP = rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)
+
+
+def features_of(kind, path, values, names):
+    if kind == "array":
+        return xarray.DataArray(values, dims=("y", "x", "channel"), coords={"channel": list(names)})
+    with rasterio.open(
+        path, "w", driver="GTiff", height=24, width=30, count=4, dtype="float32", transform=NORTH_UP
+    ) as file:
+        file.write(values.transpose(2, 0, 1))
+        file.descriptions = names
+    return path
+
+
+@pytest.fixture(params=["array", "tif"])
+def stores(request, tmp_path):
+    rng = np.random.default_rng(0)
+    paths = []
+    for name, order in (("a", range(4)), ("b", ORDER), ("c", range(4))):
+        truth = np.kron(rng.integers(1, 4, (4, 5)), np.ones((6, 6), int)).astype(np.uint8)
+        scene = hsifeat.Scene(name, rng.random((24, 30, 3))).with_labels(hsifeat.Labels("gt", truth))
+        values = (truth[..., None] * np.arange(1.0, 5) + rng.normal(0, 0.1, (24, 30, 4))).astype(np.float32)[
+            ..., list(order)
+        ]
+        given = features_of(request.param, tmp_path / f"{name}.tif", values, [NAMES[channel] for channel in order])
+        store = hsifeat.import_planes(scene, {"e": given}, window=1, out=tmp_path / f"{name}.zarr")
+        paths.append(store.location.path)
+    return paths
+
+
+def test_every_way_says_that_channels_are_in_another_order(stores, tmp_path):
+    a, b, c = stores
+    assert channel_names(hsifeat.open_features(b)) == {"t0/e": ("A0", "A1", "A10", "A2")}
+    fit_model([a], "lda", inputs="planes").save(tmp_path / "model")
+    model = load_model(tmp_path / "model")
+    assert model.channel_names == {"t0/e": NAMES}
+    ways = {
+        "table": lambda listen, other: PixelTable.from_store([a, other], listen=listen),
+        "fit": lambda listen, other: fit_model([a, other], "lda", inputs="planes", listen=listen),
+        "predict": lambda listen, other: predict_map(hsifeat.open_features(other), model, listen=listen),
+        "bench": lambda listen, other: compare(
+            [a, other], heads=["lda"], inputs=["planes"], splits=["scenes:leave-one-out"], seeds=1, sweep=False, jobs=1,
+            out=tmp_path / f"report-{other.name}", listen=listen,
+        ),
+    }  # fmt: skip
+    for way, call in ways.items():
+        for other, expected in ((b, 1), (c, 0)):
+            events = []
+            call(events.append, other)
+            said = [
+                event.message for event in events if isinstance(event, Note) and "the channels of t0/e" in event.message
+            ]
+            assert len(said) == expected, (way, said)
+            assert all(
+                "'A10' is taken for 'A2' of" in text and "the same names in another order" in text for text in said
+            )
+
+
+def test_dropped_bands_without_names_are_noted(tmp_path):
+    """The remaining bands of two scenes, from which different bands were dropped, were paired without a note."""
+    cube = np.random.default_rng(0).random((20, 20, 6)).astype(np.float32)
+    np.save(tmp_path / "x.npy", cube)
+    first, other = (hsifeat.open_scene(tmp_path / "x.npy", bad_bands=bands) for bands in ("3", "1"))
+    (note,) = set(other.matched_to(None, 5, "first", first.band_names).notes) - set(other.notes)
+    assert "'band 2' is taken for 'band 1' of first" in note
+    assert hsifeat.open_scene(tmp_path / "x.npy").band_names == ()
+    assert hsifeat.Scene("s", cube, wavelengths_nm=np.arange(500.0, 506)).with_bands([1, 2]).band_names == ()
