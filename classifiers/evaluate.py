@@ -24,11 +24,11 @@ from classifiers.splits import (
     SplitDraw,
     SplitKind,
     describe_footprints,
-    layout_footprints,
     leaking_pixels,
     limit_training_pixels,
     parse_split,
     parse_split_question,
+    scene_footprints,
     training_distances,
 )
 from classifiers.splits.overlap import overlap_notes
@@ -221,7 +221,7 @@ class Evaluator:
         train, test = self.table[draw.train[coordinates]], self.table[draw.test[coordinates]]
         validation = None if draw.validate is None else self.table[draw.validate[coordinates]]
         head, tuning = self.fit(train, validation)
-        footprints = layout_footprints(self.scenes.first, self.table.layout)
+        footprints = scene_footprints(self.scenes.scenes, self.table.layout)
         predicted = head.predict(test.X)
         correct = predicted == test.y
         scores, unsmoothed = score_predictions(test.y, predicted), None
@@ -240,7 +240,7 @@ class Evaluator:
             train_pixels=len(train),
             scores=scores,
             leakage=leakage,
-            footprint=describe_footprints(footprints),
+            footprint=describe_footprints(frozenset().union(*footprints)),
             left_out=draw.left_out,
             notes=(*draw.notes, *overlap_notes(self.table.labels, draw)),
             tuning=tuning,

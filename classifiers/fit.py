@@ -130,8 +130,6 @@ def fit_model(
         check_input(input_set, head, one)
     if input_set.uses_spectra:
         scenes = scenes.with_matched_bands(listen)
-    if input_set.uses_planes:
-        note_channels(scenes.scenes, listen)
     truth = join_label_maps(select_scene_labels(scenes, labels, background_class, listen=listen), scenes.aliases)
     check_classes(truth, f"give it a number with `background_class={max(truth.counts) + 1}`")
     rule = (
@@ -152,6 +150,7 @@ def fit_model(
         )
     if not all(map(input_set.includes, table.layout)):
         table = table.select_groups(input_set.includes)
+    note_channels(scenes.scenes, table.layout, listen)
     size = format_bytes(table_bytes(len(table), table.layout))
     of_scenes = f" of {len(scenes)} scenes" if len(scenes) > 1 else ""
     listen(

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from classifiers.layout import Layout
 from classifiers.recipe_text import difference_text
 from classifiers.smoothing import SmoothingRule, parse_scene_smoothing
 from classifiers.splits import merge_official_maps
@@ -26,13 +27,27 @@ from hsifeat.types import LARGEST_CLASS, Window
 GAP_PX = 1024
 
 
-def note_channels(scenes: Sequence[Features], listen: Listener) -> None:
-    """Send a note on channels of imported features that have other names than in the first scene."""
-    first = scenes[0]
-    names = channel_names(first)
-    for other in scenes[1:]:
-        for note in channel_notes(channel_names(other), names, other.name, first.name):
+def note_channels(scenes: Sequence[Features], layout: Layout, listen: Listener) -> None:
+    """Send a note on channels of imported features that have other names than in an earlier scene.
+
+    Parameters
+    ----------
+    scenes : sequence of Features
+        The scenes.
+    layout : Layout
+        Columns that are read. Other planes are not compared.
+    listen : callable
+        Receives the notes.
+    """
+    planes = {f"t{group.t}/{group.layer}" for group in layout.stored}
+    wanted: dict[str, tuple[str, ...]] = {}
+    origin = ""
+    for one in scenes:
+        names = {plane: names for plane, names in channel_names(one).items() if plane in planes}
+        for note in channel_notes(names, wanted, one.name, origin):
             listen(Note(note))
+        origin = origin or (one.name if names else "")
+        wanted = {**names, **wanted}
 
 
 def check_same_recipes(scenes: Sequence[Features]) -> None:

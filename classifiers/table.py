@@ -202,7 +202,6 @@ class PixelTable(ReadOnlyArrays):
         )
         if uses_planes:
             check_same_recipes(scenes.scenes)
-            note_channels(scenes.scenes, listen)
         if spectra or window is not None or spectral_patch is not None:
             scenes = scenes.with_matched_bands(listen)
         tables: list[PixelTable] = []
@@ -227,6 +226,7 @@ class PixelTable(ReadOnlyArrays):
                 )
             table = cls._from_scene(features, label_map, layout, names)
             tables.append(replace(table, sample=SceneSample.draw(features, layout)) if sample else table)
+        note_channels(scenes.scenes, tables[0].layout, listen)
         return cls._join(tables)
 
     @classmethod

@@ -24,7 +24,7 @@ from classifiers.heads.group_reducer import ReducingHead
 from classifiers.heads.registry import head_class, make_head
 from classifiers.input_sets import InputSet
 from classifiers.smoothing import SmoothingRule
-from classifiers.splits import Footprint, layout_footprints
+from classifiers.splits import Footprint, scene_footprints
 from hsifeat.features.scene_set import SceneSet
 from hsifeat.features.stack import StackSource
 from hsifeat.runtime.events import Advanced, Finished, Listener, Note, Started
@@ -185,8 +185,8 @@ class BenchRunner:
             )
         return [limit for limit in limits if limit not in repeated]
 
-    def footprints(self, entries: Sequence[BenchEntry]) -> dict[str, frozenset[Footprint]]:
-        """Return the footprints of the columns that the entries learn from.
+    def footprints(self, entries: Sequence[BenchEntry]) -> dict[str, tuple[frozenset[Footprint], ...]]:
+        """Return the footprints, in each scene, of the columns that the entries learn from.
 
         A footprint is the set of pixels that a feature depends on. The result maps `BenchEntry.columns`, such as
         ``planes of ip``, to the footprints.
@@ -195,7 +195,7 @@ class BenchRunner:
         for entry in entries:
             store = self._store_name(entry)
             layout = self.tables[store].take(InputSet.parse(entry.inputs)).layout
-            footprints[entry.columns] = layout_footprints(self.stores[store].first, layout)
+            footprints[entry.columns] = scene_footprints(self.stores[store].scenes, layout)
         return footprints
 
     def _store_name(self, entry: BenchEntry) -> str:

@@ -175,7 +175,7 @@ def compare(
             f"the new report would replace its baseline {earlier.path}: choose another folder with `out`"
         )
     fitted_on = check_reduction(reduction)
-    alternatives = open_alternatives(stores, listen)
+    alternatives = open_alternatives(stores)
     listen(Note(f"stores: {list_some(store_locations(alternatives), 8)}"))
     scenes = next(iter(alternatives.values()))
     maps = common_label_maps(scenes) if OfficialSplit.text in splits else {}

@@ -11,15 +11,14 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from classifiers.layout import ColumnGroup
-from classifiers.multi_scene import check_same_recipes, note_channels
+from classifiers.multi_scene import check_same_recipes
 from hsifeat.features.features import Features
 from hsifeat.features.scene_set import SceneSet, group_stores, in_order_of
 from hsifeat.features.stack import StackedFeatures, StoreLike
-from hsifeat.runtime.events import Listener, silent
 from hsifeat.types import PlaneId
 
 
-def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None, listen: Listener = silent) -> dict[str, SceneSet]:
+def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[str, SceneSet]:
     """Open the stores of a benchmark, as alternatives: sets of columns that the benchmark compares.
 
     Each store that is not a context store gives an alternative with the columns of this store and of all context stores
@@ -30,8 +29,6 @@ def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None, listen: Li
     ----------
     stores : str, Path, Features or a sequence of them, optional
         Stores in any form that `hsifeat.open_features` accepts. [default: the store that was completed last]
-    listen : callable
-        Receives notes on channels of imported features that have other names than in the first scene.
 
     Returns
     -------
@@ -62,7 +59,6 @@ def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None, listen: Li
             for one, others in zip(features, context, strict=True)
         ]
         check_same_recipes(joined)
-        note_channels(joined, listen)
         named[name] = SceneSet(joined)
     return named
 

@@ -26,6 +26,7 @@ from classifiers.splits.leakage import (
     layout_footprints,
     leaking_pixels,
     measure_leakage,
+    scene_footprints,
 )
 from classifiers.splits.mask import MaskSplit, OfficialSplit, merge_official_maps
 from classifiers.splits.random import PerClassSplit, RandomSplit
@@ -74,6 +75,7 @@ __all__ = [
     "parse_split_kind",
     "parse_split_question",
     "reads_files",
+    "scene_footprints",
     "separate_splits",
     "training_distances",
     "write_split_plot",

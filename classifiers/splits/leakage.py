@@ -215,6 +215,11 @@ def layout_footprints(features: Features, layout: Layout) -> frozenset[Footprint
     return frozenset(_group_footprint(features, group) for group in layout)
 
 
+def scene_footprints(scenes: Iterable[Features], layout: Layout) -> tuple[frozenset[Footprint], ...]:
+    """Return the footprints of the columns in `layout` for each scene. Imported features can have other windows in each scene."""
+    return tuple(layout_footprints(features, layout) for features in scenes)
+
+
 def _group_footprint(features: Features, group: ColumnGroup) -> Footprint:
     window = group.size or 1
     if group.t is None or group.layer is None:
@@ -313,11 +318,13 @@ def measure_leakage(draw: SplitDraw, footprints: Iterable[Footprint], scenes: Se
     >>> measure_leakage(draw, [Footprint(1)]).share
     0.0
     """
-    return Leakage.from_pixels(leaking_pixels(draw, footprints, scenes), training_distances(draw, scenes))
+    footprints = tuple(footprints)
+    leaking = leaking_pixels(draw, [footprints] * max(len(scenes), 1), scenes)
+    return Leakage.from_pixels(leaking, training_distances(draw, scenes))
 
 
 def leaking_pixels(
-    draw: SplitDraw, footprints: Iterable[Footprint], scenes: Sequence[Window] = ()
+    draw: SplitDraw, footprints: Sequence[Iterable[Footprint]], scenes: Sequence[Window] = ()
 ) -> NDArray[np.bool_]:
     """Return, for each test pixel, whether its features depend on a training pixel.
 
@@ -325,8 +332,8 @@ def leaking_pixels(
     ----------
     draw : SplitDraw
         Training and test pixels.
-    footprints : iterable of Footprint
-        Footprints of the features, see `layout_footprints`.
+    footprints : sequence of iterable of Footprint
+        Footprints of the features in each scene, see `scene_footprints`.
     scenes : sequence of Window, optional
         Window of each scene in the grid, see `Labels.windows`. Features depend on pixels of their own scene only.
         [default: the whole grid is one scene]
@@ -339,19 +346,18 @@ def leaking_pixels(
     Examples
     --------
     >>> train, test = np.array([[1, 0, 0, 0]], bool), np.array([[0, 1, 0, 1]], bool)
-    >>> leaking_pixels(SplitDraw.from_masks(train, test), [Footprint(3)])
+    >>> leaking_pixels(SplitDraw.from_masks(train, test), [[Footprint(3)]])
     array([ True, False])
     """
-    footprints = tuple(footprints)
     train, test = draw.train, draw.test
     parts = []
-    for scene in scenes or [Window(0, 0, *draw.shape)]:
+    for scene, own in zip(scenes or [Window(0, 0, *draw.shape)], map(tuple, footprints), strict=True):
         counts = summed_area_table(train[scene.slices], np.int32)
         for block in blocks(scene.rows, scene.cols, depth=_VALUES_PER_PIXEL):
             rows, cols = np.nonzero(test[scene.slices][block.slices])
             rows, cols = rows + block.row, cols + block.col
             overlaps = np.zeros(len(rows), np.bool_)
-            for footprint in footprints:
+            for footprint in own:
                 top, bottom = footprint.span(rows, scene.rows)
                 left, right = footprint.span(cols, scene.cols, axis=1)
                 overlaps |= counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left] > 0

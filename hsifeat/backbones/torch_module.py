@@ -216,7 +216,9 @@ class ModuleBackbone(NetworkBackbone):
         for high in (1, 2):
             try:
                 others = {(one.name, one.channels, one.stride) for one in self._find_taps(high, 2)}
-            except Exception:  # noqa: BLE001, S112  # the user's module may raise anything, or the memory may be too small
+            except Exception as error:  # noqa: BLE001  # the user's module may raise anything
+                if high == 2:
+                    raise_resource_error(error)
                 continue
             # If the module changes the size of its input, no map follows it; the extraction checks the sizes of all maps.
             return [one for one in taps if (one.name, one.channels, one.stride) in others] or taps

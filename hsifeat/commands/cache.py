@@ -14,6 +14,7 @@ from hsifeat.formatting import format_count
 
 if TYPE_CHECKING:
     from hsifeat.cache.usage import StoreUsage
+    from hsifeat.store.location import Location
 
 cache = typer.Typer(no_args_is_help=True, help="List, show, verify and delete the stores on this machine.")
 
@@ -156,15 +157,16 @@ def remove_stores(
 
     for folder in {cache_folder(), *(Path(store).absolute().parent for store in stores)}:
         delete_remains(folder)
-    locations = {location.identity: location for location in map(find_store, stores)}  # each store once
-    for location in locations.values():
-        real, link = location.identity, Path(str(location))
-        freed = format_bytes(remove_store(location))
-        if link.is_symlink():
-            link.unlink()
-            terminal.say(f"deleted {real} and the link {location}: {freed}")
-        else:
-            terminal.say(f"deleted {location}: {freed}")
+    named: dict[str, list[Location]] = {}
+    for location in map(find_store, stores):
+        named.setdefault(location.identity, []).append(location)
+    for real, locations in named.items():
+        freed = format_bytes(remove_store(locations[0]))
+        links = dict.fromkeys(str(location) for location in locations if Path(str(location)).is_symlink())
+        for link in links:
+            Path(link).unlink()
+        also = "".join(f" and the link {link}" for link in links)
+        terminal.say(f"deleted {real if links else locations[0]}{also}: {freed}")
 
 
 @cache.command("gc")

@@ -49,3 +49,8 @@ def channel_notes(
                 f"{pairs[0][1]!r} of {wanted_name}{also}"
             )
     return notes
+
+
+def _only_count(names: Sequence[str]) -> bool:
+    """Return whether names are the numbers of the channels, from 0 or 1."""
+    return any(list(names) == [str(number + first) for number in range(len(names))] for first in (0, 1))

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from numbers import Integral
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_value
@@ -73,25 +69,6 @@ def check_bands(bands: Iterable[int], count: int, name: str) -> tuple[int, ...]:
         if not isinstance(band, Integral) or isinstance(band, bool) or not 0 <= band < count:
             raise SceneError(f"{name} has the bands 0 to {count - 1}; found {band!r}")
     return tuple(map(int, checked))
-
-
-class _Image(Protocol):
-    """The attributes of a scene or raster that identify its bands."""
-
-    @property
-    def band_names(self) -> tuple[str, ...]: ...
-    @property
-    def wavelengths_nm(self) -> NDArray[np.float64] | None: ...
-
-
-def names_of_bands(image: _Image, bands: Sequence[int]) -> tuple[str, ...]:
-    """Return the names of selected bands. If neither names nor wavelengths are known, the names have the numbers of the bands.
-
-    A note can then say that bands of two scenes differ, from which other bands were dropped.
-    """
-    if image.band_names:
-        return tuple(image.band_names[band] for band in bands)
-    return () if image.wavelengths_nm is not None else tuple(f"band {band}" for band in bands)
 
 
 def format_bands(bands: Iterable[int]) -> str:

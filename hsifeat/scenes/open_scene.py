@@ -12,7 +12,7 @@ from hsifeat.errors import SceneError, suggest_names
 from hsifeat.formatting import format_value
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.axes import order_axes, parse_axes
-from hsifeat.scenes.band_ranges import check_bands, names_of_bands, parse_bands
+from hsifeat.scenes.band_ranges import check_bands, parse_bands
 from hsifeat.scenes.labels.open_labels import open_labels
 from hsifeat.scenes.nodata import add_values, select_bands
 from hsifeat.scenes.pixel_grid import PIXELS
@@ -257,7 +257,7 @@ def _drop_bad_bands(raster: Raster, name: str) -> Raster:
         array=BandSubset(raster.array, good_bands),
         wavelengths_nm=None if raster.wavelengths_nm is None else raster.wavelengths_nm[good_bands],
         fwhm_nm=None if raster.fwhm_nm is None else raster.fwhm_nm[good_bands],
-        band_names=names_of_bands(raster, good_bands),
+        band_names=tuple(raster.band_names[band] for band in good_bands) if raster.band_names else (),
         nodata=select_bands(raster.nodata, good_bands),
         notes=(*raster.notes, f"{name}: dropped {dropped} of {bands} bands, which the file marks as bad"),
     )

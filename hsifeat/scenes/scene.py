@@ -19,7 +19,7 @@ from hsifeat.scenes.array_coordinates import check_coordinates, companion_notes
 from hsifeat.scenes.array_metadata import add_array_metadata, add_array_nodata, join_notes
 from hsifeat.scenes.array_views import SelectedBands, is_in_memory, opened_bands
 from hsifeat.scenes.band_matching import SceneBands, match_bands, matching_notes
-from hsifeat.scenes.band_ranges import check_bands, format_bands, names_of_bands
+from hsifeat.scenes.band_ranges import check_bands, format_bands
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels, check_class_texts
@@ -304,7 +304,7 @@ class Scene(ReadOnlyArrays, CubeShape):
             nodata=select_bands(self.nodata, bands),
             wavelengths_nm=None if self.wavelengths_nm is None else self.wavelengths_nm[list(bands)],
             fwhm_nm=None if self.fwhm_nm is None else self.fwhm_nm[list(bands)],
-            band_names=names_of_bands(self, bands),
+            band_names=tuple(self.band_names[band] for band in bands) if self.band_names else (),
             notes=(*self.notes, f"{self.name}: {note}") if note else self.notes,
         )
 

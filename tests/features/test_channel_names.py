@@ -7,7 +7,6 @@ import xarray
 
 import hsifeat
 from classifiers import fit_model, load_model, predict_map
-from classifiers.comparison.compare import compare
 from classifiers.table import PixelTable
 from hsifeat.features.channel_names import channel_names
 from hsifeat.runtime.events import Note
@@ -54,10 +53,6 @@ def test_every_way_says_that_channels_are_in_another_order(stores, tmp_path):
         "table": lambda listen, other: PixelTable.from_store([a, other], listen=listen),
         "fit": lambda listen, other: fit_model([a, other], "lda", inputs="planes", listen=listen),
         "predict": lambda listen, other: predict_map(hsifeat.open_features(other), model, listen=listen),
-        "bench": lambda listen, other: compare(
-            [a, other], heads=["lda"], inputs=["planes"], splits=["scenes:leave-one-out"], seeds=1, sweep=False, jobs=1,
-            out=tmp_path / f"report-{other.name}", listen=listen,
-        ),
     }  # fmt: skip
     for way, call in ways.items():
         for other, expected in ((b, 1), (c, 0)):
@@ -70,14 +65,3 @@ def test_every_way_says_that_channels_are_in_another_order(stores, tmp_path):
             assert all(
                 "'A10' is taken for 'A2' of" in text and "the same names in another order" in text for text in said
             )
-
-
-def test_dropped_bands_without_names_are_noted(tmp_path):
-    """The remaining bands of two scenes, from which different bands were dropped, were paired without a note."""
-    cube = np.random.default_rng(0).random((20, 20, 6)).astype(np.float32)
-    np.save(tmp_path / "x.npy", cube)
-    first, other = (hsifeat.open_scene(tmp_path / "x.npy", bad_bands=bands) for bands in ("3", "1"))
-    (note,) = set(other.matched_to(None, 5, "first", first.band_names).notes) - set(other.notes)
-    assert "'band 2' is taken for 'band 1' of first" in note
-    assert hsifeat.open_scene(tmp_path / "x.npy").band_names == ()
-    assert hsifeat.Scene("s", cube, wavelengths_nm=np.arange(500.0, 506)).with_bands([1, 2]).band_names == ()

@@ -47,7 +47,7 @@ def assess_distances(
     run_records: RunRecords,
     labels: Labels,
     draws: Draws,
-    footprints: Mapping[str, frozenset[Footprint]],
+    footprints: Mapping[str, tuple[frozenset[Footprint], ...]],
     ends_px: Sequence[int],
     *,
     listen: Listener = silent,
@@ -66,8 +66,8 @@ def assess_distances(
         True classes.
     draws : dict of (str, int) to SplitDraw
         Training and test pixels for each split and seed.
-    footprints : mapping of str to frozenset of Footprint
-        Footprints of each input. A footprint is the set of pixels that a feature depends on. The keys are
+    footprints : mapping of str to tuple of frozenset of Footprint
+        Footprints of each input in each scene. A footprint is the set of pixels that a feature depends on. The keys are
         `BenchEntry.columns`.
     ends_px : sequence of int
         Upper ends of the distance bins in pixels, ascending.
@@ -160,7 +160,7 @@ class _Geometry:
         draws: Mapping[int, SplitDraw],
         labels: Labels,
         regions: NDArray[np.int32],
-        footprints: Mapping[str, frozenset[Footprint]],
+        footprints: Mapping[str, tuple[frozenset[Footprint], ...]],
     ) -> _Geometry:
         """Measure distances and leakage of the draws of a split. `draws` maps seeds to draws."""
         tests = [np.flatnonzero(draw.test) for draw in draws.values()]
@@ -178,7 +178,7 @@ class _Geometry:
         )
 
     def summarise(
-        self, split: str, footprints: Mapping[str, frozenset[Footprint]], notes: Sequence[str]
+        self, split: str, footprints: Mapping[str, tuple[frozenset[Footprint], ...]], notes: Sequence[str]
     ) -> SplitSummary:
         """Average the leakage and the median distance over seeds. `notes` are remarks on the draw of the first seed."""
         return SplitSummary(
@@ -188,7 +188,9 @@ class _Geometry:
                 columns: float(np.mean([np.mean(leaking[columns]) for leaking in self.leaking]))
                 for columns in footprints
             },
-            footprints={columns: describe_footprints(found) for columns, found in footprints.items()},
+            footprints={
+                columns: describe_footprints(frozenset().union(*found)) for columns, found in footprints.items()
+            },
             median_px=_finite(float(np.mean([np.median(px) for px in self.distances]))),
             min_px=_finite(float(min(px.min() for px in self.distances))),
             pixels_without_distance=float(np.mean([np.count_nonzero(~located) for located in self.located])),

@@ -168,7 +168,7 @@ def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str) -> 
     nodata = gdal_metadata.read_nodata(dataset)
     if differing := describe_bands(nodata):
         notes += (f"{name}: its bands have different no-data values: {differing}",)
-    if ndim == 3 and any(colour.name == "palette" for colour in dataset.colorinterp):
+    if ndim == 3 and any(colour.name == "palette" for colour in dataset.colorinterp) and not _is_grey(dataset):
         notes += (
             f"{name}: its values are numbers of a colour table, and no brightness; gdal_translate -expand rgb writes the colours",
         )
@@ -198,6 +198,15 @@ def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str) -> 
         class_colours=class_colours,
         notes=(*notes, *spectrum_notes, *georeference_notes, *name_notes, *class_notes),
     )
+
+
+def _is_grey(dataset: Any) -> bool:
+    """Return whether the colour table of a raster gives each number the grey value of this number, as in GIF images of grey values."""
+    try:
+        table = dataset.colormap(1)
+    except ValueError:  # no table
+        return False
+    return all(colour[:3] == (number,) * 3 for number, colour in table.items())
 
 
 def read_driver_georeference(path: Path, driver: str) -> tuple[Georeference | None, tuple[str, ...]]:

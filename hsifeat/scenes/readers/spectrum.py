@@ -32,8 +32,9 @@ _UNKNOWN_UNITS = ("", "unknown", "undefined", "none")
 _SHORTEST_NM, _LONGEST_NM = 100.0, 1e5
 _RANGES = (("nanometers", 100.0, np.inf), ("micrometers", 0.1, 100.0), ("meters", 1e-7, 1e-4))
 
-# In a spectrum of many bands, widths differ from the distances between bands by at most this factor, so that a wrong unit shows.
-_MANY_BANDS, _LARGEST_RATIO = 8, 5.0
+# Widths of several bands differ from the distances between the bands by at most this factor, so that a wrong unit shows. It is inferred only
+# for bands that are very wide for their wavelengths, or very narrow.
+_FEWEST_BANDS, _LARGEST_RATIO, _WIDE, _NARROW_NM = 4, 30.0, 0.6, 0.3
 
 Notes = tuple[str, ...]
 Lengths = NDArray[np.float64] | None
@@ -89,8 +90,8 @@ def convert_to_nm(
         Name of the file, for notes.
     width_unit : str
         Unit of the bandwidths. If it is empty or ``unknown``, the bandwidths have the unit of the wavelengths. If the bandwidths
-        are larger than the longest wavelength, another unit is inferred; also if they are a thousand times too small for the distances
-        between the bands, unless both units are known.
+        are larger than twice the wavelengths, another unit is inferred; also if they are a thousand times too small or too large for the
+        distances between the bands, unless both units are known.
 
     Returns
     -------
@@ -207,15 +208,18 @@ def _widths_nm(values: NDArray[np.float64], unit: str, centres_nm: Lengths) -> t
 def _width_factor(centres_nm: NDArray[np.float64], widths_nm: NDArray[np.float64], *, are_known: bool) -> float:
     """Return 1000 or 1/1000 if the widths of bands are plausible only after a multiplication with this factor, and otherwise 1.
 
-    If the units are known, narrow bands can be those of a laser, but no band is wider than its wavelength.
+    If the units are known, narrow bands can be those of a laser, but bands of more than twice their wavelength are impossible.
     """
-    if widths_nm.min() > centres_nm.max():
+    relative, width = float(np.median(widths_nm / centres_nm)), float(np.median(widths_nm))
+    if relative > 2:
         return 1e-3
     steps = np.diff(np.unique(centres_nm))
-    if are_known or len(steps) < _MANY_BANDS - 1:
+    if are_known or len(steps) < _FEWEST_BANDS - 1:
         return 1.0
-    ratio = 1e3 * float(np.median(widths_nm) / np.median(steps))
-    return 1e3 if 1 / _LARGEST_RATIO <= ratio <= _LARGEST_RATIO else 1.0
+    ratio = width / float(np.median(steps))
+    factor = 1e-3 if relative > _WIDE else 1e3 if width < _NARROW_NM else 1.0
+    is_implausible = not 1 / _LARGEST_RATIO <= ratio <= _LARGEST_RATIO
+    return factor if is_implausible and 1 / _LARGEST_RATIO <= ratio * factor <= _LARGEST_RATIO else 1.0
 
 
 def _problem(values: NDArray[np.float64], unit: str, bands: int) -> str:

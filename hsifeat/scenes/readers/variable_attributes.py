@@ -327,13 +327,19 @@ def _band_names(coordinate: FileVariable | None, bands: int) -> tuple[str, ...]:
 def _read_flags(variable: FileVariable, file: str) -> tuple[dict[int, str], dict[int, str], tuple[str, ...]]:
     """Return class names and colours, and notes; see `_read_names`.
 
-    Names of other classes than 0 and 1 do not belong to a boolean map. xarray keeps the attributes of a label map that was compared with a
-    class, and writes the result as int8.
+    Names of a boolean map are ignored, with a note. xarray keeps the attributes of a label map that was compared with a class, and writes
+    the result as int8, so the names can be those of the map before the comparison.
     """
     names, colours, notes = _read_names(variable, file)
     is_boolean = variable.array.dtype.kind == "b" or variable.attrs.get("dtype") == "bool"
-    if is_boolean and not set(names) <= {0, 1}:
-        return {}, {}, (f"{file}: is a map of True and False, so its names of {len(names)} classes are ignored",)
+    if is_boolean and names:
+        return (
+            {},
+            {},
+            (
+                f"{file}: is a map of True and False; its class names are ignored, because they can be those of another map",
+            ),
+        )
     return names, colours, notes
 
 

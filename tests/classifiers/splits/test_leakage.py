@@ -10,11 +10,14 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 import hsifeat
+from classifiers import fit_model
 from classifiers.columns import make_layout
+from classifiers.comparison.compare import compare
 from classifiers.splits import (
     Footprint,
     SplitDraw,
     layout_footprints,
+    limit_training_pixels,
     measure_leakage,
     merge_official_maps,
     parse_split,
@@ -22,7 +25,7 @@ from classifiers.splits import (
 from classifiers.splits.leakage import TileGrid
 from classifiers.table import PixelTable
 from hsifeat.errors import SplitError
-from hsifeat.scenes import Labels
+from hsifeat.scenes import Labels, Scene
 
 tilings = st.builds(
     lambda stride, cores, frames: TileGrid(stride * cores, stride * frames, stride),
@@ -190,3 +193,33 @@ def test_fit_says_when_no_disjoint_split_is_possible(features, monkeypatch):
     model = fit_model(features, "svm", inputs="spectra", split="per-class:9")
     assert model.disjoint_evaluation is None
     assert "the labels can't be split by blocks:12+4:0.1" in model.describe()[-1]
+
+
+def test_imported_features_of_each_scene_have_their_own_window(tmp_path):
+    """The window of the first scene counted for all scenes."""
+    rng, stores = np.random.default_rng(0), []
+    for name, window in (("a", 1), ("b", 15)):
+        truth = np.where(rng.random((40, 36)) < 0.3, np.kron(rng.integers(1, 4, (5, 4)), np.ones((8, 9), int)), 0)
+        scene = Scene(name, rng.random((40, 36, 3))).with_labels(Labels("gt", truth.astype(np.uint8)))
+        values = rng.normal(size=(40, 36, 2)).astype(np.float32)
+        store = hsifeat.import_planes(scene, {"e": values}, window=window, out=tmp_path / f"{name}.zarr")
+        stores.append(store.location.path)
+    options = {"heads": ["lda"], "inputs": ["planes"], "splits": ["random:0.1"], "seeds": 1, "sweep": False, "jobs": 1}
+    for order, reach in ((stores, (0, 7)), (stores[::-1], (7, 0))):
+        labels = PixelTable.from_store(order).labels
+        draw = parse_split("random:0.1").draw(labels, seed=0)
+
+        def share(one, reach=reach, second=labels.windows[1].row):
+            train = np.argwhere(one.train)
+            return np.mean([
+                (np.abs(train - pixel).max(axis=1) <= reach[int(pixel[0] >= second)]).any() for pixel in np.argwhere(one.test)
+            ])  # fmt: skip
+
+        assert 0.2 < share(draw) < 0.8
+        found = fit_model(order, "lda", inputs="planes", split="random:0.1").evaluation.leakage.share
+        assert found == pytest.approx(share(draw))
+        report = compare(order, **options, out=tmp_path / f"report-of-{order[0].stem}")
+        (run,) = [one for one in report.runs if one.split == "random:0.1"]
+        (summary,) = [one for one in report.splits if one.split == "random:0.1"]
+        thinned = limit_training_pixels(draw, labels, run.train_pixels, 0)
+        assert list(summary.leakage.values()) == pytest.approx([share(thinned)])

@@ -33,6 +33,11 @@ FOOTPRINTS = {"spectra": frozenset({Footprint(1)}), "spectra+window": frozenset(
 ENDS = ((0, 4), (4, 9), (9, np.inf))
 
 
+def footprints_of(labels):
+    """Return the footprints of each scene in a label map."""
+    return {columns: (own,) * len(labels.windows) for columns, own in FOOTPRINTS.items()}
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     """Runs with random predictions, their records and draws, and the result of `assess_distances`."""
@@ -48,7 +53,7 @@ def recorded(tmp_path_factory):
                 scored_run(who, split, seed, truth, predicted, key=f"{who.head}{index}{seed}{SPLITS.index(split)}")
             )
             run_records.add(runs[-1], predicted)
-    found = assess_distances(runs, run_records, labels, draws, FOOTPRINTS, (4, 9))
+    found = assess_distances(runs, run_records, labels, draws, footprints_of(labels), (4, 9))
     return labels, runs, run_records, draws, *found
 
 
@@ -144,10 +149,10 @@ def test_intervals_are_those_of_resampled_regions(recorded):
 def test_few_regions_or_one_seed_have_no_interval(recorded, monkeypatch):
     labels, runs, run_records, draws, *_ = recorded
     first = [run for run in runs if run.seed == 0]
-    _, found, _ = assess_distances(first, run_records, labels, draws, FOOTPRINTS, (4, 9))
+    _, found, _ = assess_distances(first, run_records, labels, draws, footprints_of(labels), (4, 9))
     assert all(score.oa is None or score.oa.interval is None for one in found for score in (*one.bins, *one.curve))
     monkeypatch.setattr(distance_module, "MIN_REGIONS", 1000)
-    _, found, _ = assess_distances(runs, run_records, labels, draws, FOOTPRINTS, (4, 9))
+    _, found, _ = assess_distances(runs, run_records, labels, draws, footprints_of(labels), (4, 9))
     assert all(score.oa is None or score.oa.interval is None for one in found for score in one.bins)
 
 
@@ -167,7 +172,7 @@ def test_pixels_of_a_scene_without_training_pixels_have_no_distance(tmp_path):
             predicted = np.where(wrong, truth % 3 + 1, truth)
             runs.append(scored_run(who, SPLITS[1], seed, truth, predicted, key=f"{index}{seed}"))
             run_records.add(runs[-1], predicted)
-    scored, found, (split,) = assess_distances(runs, run_records, labels, draws, FOOTPRINTS, (4, 9))
+    scored, found, (split,) = assess_distances(runs, run_records, labels, draws, footprints_of(labels), (4, 9))
     nearest = [np.full(classes.shape, np.inf) for _ in trained]
     for map_px, train in zip(nearest, trained, strict=True):
         for window in windows:
@@ -202,7 +207,7 @@ def test_pixels_of_a_scene_without_training_pixels_have_no_distance(tmp_path):
         "oa_leak_free": last.scores["oa"],
     }
     others = [run for run in runs if run.seed == 2]
-    unchanged, none, (split,) = assess_distances(others, run_records, labels, draws, FOOTPRINTS, (4, 9))
+    unchanged, none, (split,) = assess_distances(others, run_records, labels, draws, footprints_of(labels), (4, 9))
     assert (unchanged, none, split.pixels_without_distance) == (others, (), 30 * 40)
 
 
