@@ -18,7 +18,7 @@ from classifiers.multi_scene import (
     check_classes,
     common_label_maps,
     join_label_maps,
-    note_channels,
+    note_plane_facts,
     select_scene_labels,
     smoothing_of_scenes,
 )
@@ -26,13 +26,14 @@ from classifiers.reduction import DEFAULT_REDUCTION, check_reduction
 from classifiers.splits import OfficialSplit, crosses_scenes, parse_split
 from classifiers.table import PixelTable
 from hsifeat.errors import StoreError
-from hsifeat.features.channel_names import channel_names
 from hsifeat.features.features import PlaneLike
+from hsifeat.features.plane_facts import plane_facts
 from hsifeat.features.scene_set import SceneSet, open_scenes
 from hsifeat.features.selection import plane_names
 from hsifeat.features.stack import StoreLike
 from hsifeat.formatting import format_bytes, format_count
 from hsifeat.runtime.events import Listener, Note, check_listener, silent
+from hsifeat.scenes.band_matching import names_of_bands
 
 
 def fit_model(
@@ -150,7 +151,7 @@ def fit_model(
         )
     if not all(map(input_set.includes, table.layout)):
         table = table.select_groups(input_set.includes)
-    note_channels(scenes.scenes, table.layout, listen)
+    note_plane_facts(scenes.scenes, table.layout.plane_names, listen)
     size = format_bytes(table_bytes(len(table), table.layout))
     of_scenes = f" of {len(scenes)} scenes" if len(scenes) > 1 else ""
     listen(
@@ -179,8 +180,9 @@ def fit_model(
         wavelengths_nm=None
         if scenes.first.scene.wavelengths_nm is None
         else tuple(scenes.first.scene.wavelengths_nm.tolist()),
-        band_names=scenes.first.scene.band_names,
-        channel_names=channel_names(scenes.first),
+        band_names=names_of_bands(scenes.first.scene),
+        scale=scenes.first.scene.scale,
+        plane_facts=plane_facts(scenes.first),
         train_pixels=len(table) if evaluation is None else evaluation.train_pixels,
         evaluation=evaluation,
         disjoint_evaluation=disjoint_evaluation,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import HeadError
 from hsifeat.formatting import format_count, format_value
+from hsifeat.types import PlaneId
 
 ColumnKind = Literal["spectra", "context", "plane", "mean", "patch", "position"]
 
@@ -192,6 +193,11 @@ class Layout:
     def stored(self) -> tuple[ColumnGroup, ...]:
         """Column groups that are read from planes of a store, namely the groups in `context` and `learned`."""
         return tuple(g for g in self.groups if g.layer is not None)
+
+    @property
+    def plane_names(self) -> frozenset[str]:
+        """Names of the planes of a store that are read, such as ``t50/mid``."""
+        return frozenset(str(PlaneId(g.t, g.layer)) for g in self.stored if g.t is not None and g.layer is not None)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the layout as plain JSON values."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,19 @@ from classifiers.evaluate import Evaluation
 from classifiers.heads.base import Head
 from classifiers.layout import ColumnGroup, Layout
 from classifiers.model_card import ModelCard
+from classifiers.model_fields import (
+    check_training_recipe,
+    checked_colour,
+    checked_names,
+    checked_smoothing,
+    checked_wavelengths,
+)
 from classifiers.persistence import load_saved_head, save_head
 from classifiers.recipe_text import difference_text, feature_kinds, kinds_advice, kinds_text
-from classifiers.smoothing import parse_smoothing
 from classifiers.tune import Tuning
 from hsifeat.errors import HeadError, error_summary
-from hsifeat.features.channel_names import channel_names, channel_notes
 from hsifeat.features.features import Features
+from hsifeat.features.plane_facts import PlaneFacts, facts_notes, facts_of_json, plane_facts, reordered_note
 from hsifeat.features.scene_set import match_features, single_stores
 from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Listener, Note, silent
@@ -69,8 +74,10 @@ class Model:
         sha256 of the manifest in the folder when the model was loaded; None for a model that `fit_model` returned.
     band_names : tuple of str
         Names of the bands of the training scene; empty if unknown.
-    channel_names : dict of str to tuple of str
-        Names of the channels of imported features, by the name of the plane.
+    scale : float or None
+        Reflectance scale of the training scene; None if unknown.
+    plane_facts : dict of str to PlaneFacts
+        Facts on the values of planes of the training scene that are not in the recipe, by the name of the plane.
 
     Examples
     --------
@@ -96,7 +103,8 @@ class Model:
     folder: Path | None = None
     digest: str | None = None
     band_names: tuple[str, ...] = ()
-    channel_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    scale: float | None = None
+    plane_facts: dict[str, PlaneFacts] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         learned = f"{format_count(len(self.class_names), 'class', 'classes')}, {format_count(self.train_pixels, 'training pixel')}"
@@ -152,7 +160,8 @@ class Model:
             "train_pixels": self.train_pixels,
             "wavelengths_nm": self.wavelengths_nm,
             "band_names": self.band_names,
-            "channel_names": self.channel_names,
+            "scale": self.scale,
+            "plane_facts": {plane: facts.model_dump(mode="json") for plane, facts in self.plane_facts.items()},
             "tuning": None if self.tuning is None else self.tuning.to_json(),
             "smooth": self.smooth,
             "card": None if self.card is None else self.card.model_dump(mode="json"),
@@ -188,8 +197,8 @@ class Model:
         """
         if (wanted := self.scene_bands) is not None:
             is_training_scene = features.recipe["scene"] == self.recipe.get("scene")
-            # The names of the bands may have been corrected, and the bands are still the same.
-            wanted = replace(wanted, names=() if is_training_scene else wanted.names)
+            if is_training_scene:  # names and scale may have been corrected, and the bands are still the same
+                wanted = replace(wanted, names=(), scale=None)
             matched = match_features(features, wanted, listen)
             reordered = matched is not features and features.shape[2] == wanted.count
             if reordered and is_training_scene:
@@ -199,13 +208,14 @@ class Model:
                         "wavelengths at the time of the training; if these were wrong, fit the model anew"
                     )
                 )
+            elif note := reordered_note(matched, self.layout.plane_names):
+                listen(Note(note))
             features = matched
         if self.layout.stored:
             self._check_recipe(features)
             self._check_planes(features)
-            planes = {str(_plane_id(group)) for group in self.layout.stored} & self.channel_names.keys()
-            wanted_names = {plane: self.channel_names[plane] for plane in planes}
-            for note in channel_notes(channel_names(features), wanted_names, features.name, "the training scene"):
+            used = {plane: self.plane_facts[plane] for plane in self.layout.plane_names & self.plane_facts.keys()}
+            for note in facts_notes(plane_facts(features), used, features.name, "the training scene"):
                 listen(Note(note))
         if any(group.kind == "position" for group in self.layout) and features.recipe["scene"] != self.recipe["scene"]:
             raise HeadError(
@@ -245,10 +255,14 @@ class Model:
     @property
     def scene_bands(self) -> SceneBands | None:
         """Bands that the head was trained on; None if the head uses no spectra."""
-        if self.bands is None:
-            return None
+        return None if self.bands is None else self.training_bands
+
+    @property
+    def training_bands(self) -> SceneBands | None:
+        """Bands of the training scene; None if the model does not know them."""
+        count = self.bands or len(self.wavelengths_nm or self.band_names)
         nm = None if self.wavelengths_nm is None else np.array(self.wavelengths_nm)
-        return SceneBands("the training scene", self.bands, nm, self.band_names)
+        return SceneBands("the training scene", count, nm, self.band_names, self.scale) if count else None
 
     def _check_recipe(self, features: Features) -> None:
         trained, kinds = feature_kinds(self.recipe), feature_kinds(features.recipe)
@@ -329,19 +343,20 @@ def load_model(folder: Path) -> Model:
         if head.layout is None:
             raise ValueError("the head has no layout")  # noqa: TRY301  # reported below, with other missing parts
         tuning, card = meta.get("tuning"), meta.get("card")
-        _check_training_recipe(meta["recipe"], head.layout)
+        check_training_recipe(meta["recipe"], head.layout)
         return Model(
             head=head,
             class_names={int(number): str(name) for number, name in meta["class_names"].items()},
-            class_colours={int(number): _checked_colour(colour) for number, colour in meta["class_colours"].items()},
+            class_colours={int(number): checked_colour(colour) for number, colour in meta["class_colours"].items()},
             recipe=dict(meta["recipe"]),
             train_pixels=int(meta["train_pixels"]),
-            wavelengths_nm=_checked_wavelengths(meta.get("wavelengths_nm"), head.layout),
-            band_names=_checked_names(meta.get("band_names", []), head.layout),
-            channel_names={str(p): tuple(map(str, names)) for p, names in meta.get("channel_names", {}).items()},
+            wavelengths_nm=checked_wavelengths(meta.get("wavelengths_nm"), head.layout),
+            band_names=checked_names(meta.get("band_names", []), head.layout),
+            scale=None if meta.get("scale") is None else float(meta["scale"]),
+            plane_facts=facts_of_json(meta.get("plane_facts", {})),
             tuning=None if tuning is None else Tuning.from_json(tuning),
             card=None if card is None else ModelCard.model_validate(card),
-            smooth=_checked_smoothing(meta.get("smooth")),
+            smooth=checked_smoothing(meta.get("smooth")),
             folder=Path(folder).absolute(),
             digest=digest,
         )
@@ -355,46 +370,3 @@ def _plane_id(group: ColumnGroup) -> PlaneId:
     if group.t is None or group.layer is None:
         raise ValueError(f"{group} does not come from a plane")
     return PlaneId(group.t, group.layer)
-
-
-def _check_training_recipe(recipe: dict[str, Any], layout: Layout) -> None:
-    """Raise an error of any class if `Model.match_store` can't read a recipe because an entry is missing or invalid."""
-    feature_kinds(recipe)
-    if any(group.kind == "position" for group in layout):
-        recipe["scene"]
-
-
-def _checked_smoothing(text: str | None) -> str | None:
-    rule = None if text is None else parse_smoothing(text)
-    return None if rule is None else rule.text
-
-
-def _checked_wavelengths(values: list[Any] | None, layout: Layout) -> tuple[float, ...] | None:
-    if values is None:
-        return None
-    wavelengths = tuple(float(value) for value in values)
-    _check_count(len(wavelengths), layout, "wavelengths")
-    if not np.isfinite(wavelengths).all():
-        raise ValueError("the wavelengths are not finite")
-    return wavelengths
-
-
-def _checked_names(names: list[Any], layout: Layout) -> tuple[str, ...]:
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"the band names {names!r:.60} are not texts")
-    if names:
-        _check_count(len(names), layout, "band names")
-    return tuple(names)
-
-
-def _check_count(count: int, layout: Layout, what: str) -> None:
-    """Raise `ValueError` unless the columns of spectra have `count` bands. Layouts without spectra allow any number."""
-    bands = {group.channels for group in layout if group.layer is None and group.kind != "position"}
-    if bands not in (set(), {count}):
-        raise ValueError(f"{count} {what} for {max(bands)} bands")
-
-
-def _checked_colour(text: str) -> str:
-    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
-        raise ValueError(f"{text!r} is no colour such as #1f77b4")
-    return text

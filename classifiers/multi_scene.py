@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from classifiers.layout import Layout
 from classifiers.recipe_text import difference_text
 from classifiers.smoothing import SmoothingRule, parse_scene_smoothing
 from classifiers.splits import merge_official_maps
 from hsifeat.errors import StoreError
-from hsifeat.features.channel_names import channel_names, channel_notes
 from hsifeat.features.features import Features
+from hsifeat.features.plane_facts import PlaneFacts, facts_notes, plane_facts, reordered_note
 from hsifeat.features.scene_set import SceneSet, single_stores
 from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Listener, Note, silent
@@ -27,27 +26,27 @@ from hsifeat.types import LARGEST_CLASS, Window
 GAP_PX = 1024
 
 
-def note_channels(scenes: Sequence[Features], layout: Layout, listen: Listener) -> None:
-    """Send a note on channels of imported features that have other names than in an earlier scene.
+def note_plane_facts(scenes: Sequence[Features], planes: Collection[str], listen: Listener) -> None:
+    """Send notes on planes whose values have another meaning than in an earlier scene; see `facts_notes`.
 
     Parameters
     ----------
     scenes : sequence of Features
         The scenes.
-    layout : Layout
-        Columns that are read. Other planes are not compared.
+    planes : collection of str
+        Names of the planes that are compared.
     listen : callable
         Receives the notes.
     """
-    planes = {f"t{group.t}/{group.layer}" for group in layout.stored}
-    wanted: dict[str, tuple[str, ...]] = {}
+    wanted: dict[str, PlaneFacts] = {}
     origin = ""
     for one in scenes:
-        names = {plane: names for plane, names in channel_names(one).items() if plane in planes}
-        for note in channel_notes(names, wanted, one.name, origin):
-            listen(Note(note))
-        origin = origin or (one.name if names else "")
-        wanted = {**names, **wanted}
+        facts = {plane: facts for plane, facts in plane_facts(one).items() if plane in planes}
+        for note in (*facts_notes(facts, wanted, one.name, origin), reordered_note(one, planes)):
+            if note:
+                listen(Note(note))
+        origin = origin or (one.name if facts else "")
+        wanted = {**facts, **wanted}
 
 
 def check_same_recipes(scenes: Sequence[Features]) -> None:

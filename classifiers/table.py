@@ -16,7 +16,7 @@ from classifiers.multi_scene import (
     check_same_recipes,
     common_class_numbers,
     merge_label_maps,
-    note_channels,
+    note_plane_facts,
     scene_row_offsets,
     select_scene_labels,
 )
@@ -32,6 +32,7 @@ from hsifeat.formatting import format_count, list_some
 from hsifeat.objects_with_arrays import ReadOnlyArrays
 from hsifeat.runtime.events import Listener, check_listener, silent
 from hsifeat.scenes import Labels
+from hsifeat.scenes.band_matching import names_of_bands
 from hsifeat.types import check_switches
 
 
@@ -60,8 +61,8 @@ class PixelTable(ReadOnlyArrays):
     scene_row_offsets : tuple of int
         First row of each scene in `labels`.
     label_maps : mapping of str to Labels
-        Label maps that all scenes have, by name. If the stores of a scene have different maps of one name, tables of several
-        scenes lack this map. The split ``official`` uses the maps ``train`` and ``test``.
+        Label maps that all scenes have, by name, without those that differ between the stores of a scene. The split ``official``
+        uses the maps ``train`` and ``test``.
     sample : SceneSample or None
         Random pixels of the scenes; None if they were not read.
     wavelengths_nm : (bands,) float64 array or None
@@ -226,7 +227,7 @@ class PixelTable(ReadOnlyArrays):
                 )
             table = cls._from_scene(features, label_map, layout, names)
             tables.append(replace(table, sample=SceneSample.draw(features, layout)) if sample else table)
-        note_channels(scenes.scenes, tables[0].layout, listen)
+        note_plane_facts(scenes.scenes, tables[0].layout.plane_names, listen)
         return cls._join(tables)
 
     @classmethod
@@ -317,7 +318,7 @@ class PixelTable(ReadOnlyArrays):
             scene_aliases=(names,),
             label_maps=features.label_maps,
             wavelengths_nm=features.scene.wavelengths_nm,
-            band_names=features.scene.band_names,
+            band_names=names_of_bands(features.scene),
             options=features.options,
             scene_digests=(str(features.recipe["scene"]),),
         )

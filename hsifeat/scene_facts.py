@@ -19,6 +19,7 @@ class SceneFacts(BaseModel):
     wavelengths_nm: list[float] | None = None
     fwhm_nm: list[float] | None = None
     band_names: list[str] = []
+    band_numbers: list[int] = []
     nodata: list[float] = []
     scale: float = 1.0
     crs: str | None = None

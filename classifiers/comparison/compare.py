@@ -15,7 +15,6 @@ from classifiers.comparison.bench_sources import (
     bench_provenance,
     joint_summary,
     scene_summaries,
-    store_locations,
     store_summaries,
 )
 from classifiers.comparison.config import ALL_HEADS, DEFAULT_INPUTS, SPLITS, BenchConfig
@@ -32,7 +31,7 @@ from classifiers.comparison.row_counts import trainable_heads
 from classifiers.comparison.run_records import RunRecords, note_reuse, recorded_maps
 from classifiers.comparison.sampling import add_counterpart, draw_all, fixed_draws, limit_seeds
 from classifiers.comparison.scene_mosaic import SceneMosaic
-from classifiers.comparison.stores import open_alternatives
+from classifiers.comparison.stores import note_stores, open_alternatives
 from classifiers.comparison.workdir import RECORD
 from classifiers.distance_bins import DISTANCE_ENDS, distance_bins
 from classifiers.multi_scene import (
@@ -53,6 +52,7 @@ from hsifeat.formatting import format_value, list_some
 from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.executor_plugins import check_executor
+from hsifeat.scenes.band_matching import names_of_bands
 from hsifeat.scenes.colours import false_colour
 from hsifeat.types import as_int, check_path
 
@@ -176,7 +176,7 @@ def compare(
         )
     fitted_on = check_reduction(reduction)
     alternatives = open_alternatives(stores)
-    listen(Note(f"stores: {list_some(store_locations(alternatives), 8)}"))
+    note_stores(alternatives, listen)
     scenes = next(iter(alternatives.values()))
     maps = common_label_maps(scenes) if OfficialSplit.text in splits else {}
     rules = add_counterpart([parse_split(text, maps) for text in dict.fromkeys(splits)], listen)
@@ -227,7 +227,7 @@ def compare(
             one.georeference,
             one.bands,
             None if one.scene.wavelengths_nm is None else one.scene.wavelengths_nm.tolist(),
-            one.scene.band_names,
+            names_of_bands(one.scene),
         )
         for alternative in alternatives.values()
         for one in alternative.scenes

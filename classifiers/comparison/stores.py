@@ -7,14 +7,17 @@ alternative were extracted with the same options.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
+from classifiers.comparison.bench_sources import store_locations
 from classifiers.layout import ColumnGroup
-from classifiers.multi_scene import check_same_recipes
+from classifiers.multi_scene import check_same_recipes, note_plane_facts
 from hsifeat.features.features import Features
 from hsifeat.features.scene_set import SceneSet, group_stores, in_order_of
 from hsifeat.features.stack import StackedFeatures, StoreLike
+from hsifeat.formatting import list_some
+from hsifeat.runtime.events import Listener, Note
 from hsifeat.types import PlaneId
 
 
@@ -61,6 +64,13 @@ def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[st
         check_same_recipes(joined)
         named[name] = SceneSet(joined)
     return named
+
+
+def note_stores(alternatives: Mapping[str, SceneSet], listen: Listener) -> None:
+    """Send notes that name the stores of a benchmark, and planes whose values have another meaning than in another scene."""
+    listen(Note(f"stores: {list_some(store_locations(alternatives), 8)}"))
+    for scenes in alternatives.values():
+        note_plane_facts(scenes.scenes, {str(plane.id) for plane in scenes.first.planes}, listen)
 
 
 def origin_of(scenes: SceneSet, groups: Sequence[ColumnGroup]) -> str:

@@ -6,10 +6,11 @@ from classifiers.labelling.quick_map import QuickMapper
 from classifiers.model import Model
 from classifiers.model_card import ModelCard
 from hsifeat.errors import HeadError
-from hsifeat.features.channel_names import channel_names
 from hsifeat.features.features import Features
+from hsifeat.features.plane_facts import plane_facts
 from hsifeat.features.scene_set import open_scenes, single_stores
 from hsifeat.scenes import Labels
+from hsifeat.scenes.band_matching import names_of_bands
 
 
 def labelled_model(features: Features, mapper: QuickMapper, labels: Labels) -> Model:
@@ -56,8 +57,9 @@ def labelled_model(features: Features, mapper: QuickMapper, labels: Labels) -> M
         class_colours=labels.class_colours,
         recipe=features.recipe,
         wavelengths_nm=None if features.scene.wavelengths_nm is None else tuple(features.scene.wavelengths_nm.tolist()),
-        band_names=features.scene.band_names,
-        channel_names=channel_names(features),
+        band_names=names_of_bands(features.scene),
+        scale=features.scene.scale,
+        plane_facts=plane_facts(features),
         train_pixels=int((used > 0).sum()),
         smooth=smooth,
         card=ModelCard.from_fit(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from classifiers.model import Model
     from hsifeat.features.features import Features
+    from hsifeat.projection import Projection
     from hsifeat.runtime.events import Event, Listener
     from hsifeat.scenes import Scene
     from hsifeat.types import PlaneId
@@ -87,25 +88,88 @@ def _features_of_scene(model: Model, source: str, listen: Listener) -> Features:
         if isinstance(event, Note):
             sent.add(event.message)
 
-    scene = _with_bands(model, open_scene(source))
-    if not model.layout.stored:
+    scene, stores = open_scene(source), _training_planes(model, source) if model.layout.stored else {}
+    if model.scene_bands is not None or not all("companion" in features.recipe for features in stores):
+        scene = _with_training_bands(model, scene)
+    if not stores:
         for note in (*scene.notes, *scene.validity_notes):  # otherwise, `extract` sends them
             listen(Note(note))
         return SceneFeatures(scene)
     added = []
-    for store, planes in _training_planes(model, source).items():
-        listen(Note(f"extracting {format_count(len(planes), 'plane')} of {scene.name} as in {store.name}"))
-        timesteps, layers = sorted({plane.t for plane in planes}), list(dict.fromkeys(plane.layer for plane in planes))
-        added.append(
-            open_features(extract(scene, like=store.store, timesteps=timesteps, layers=layers, listen=listen_once))
+    for features, planes in stores.items():
+        listen(Note(f"extracting {format_count(len(planes), 'plane')} of {scene.name} as in {features.name}"))
+        if note := _wavelengths_note(model, features):
+            listen_once(Note(note))
+        store = extract(
+            scene,
+            like=features.store,
+            projection=_projection_in_order(model, features, scene),
+            timesteps=sorted({plane.t for plane in planes}),
+            layers=list(dict.fromkeys(plane.layer for plane in planes)),
+            listen=listen_once,
         )
+        added.append(open_features(store))
     return open_stack(added)
+
+
+def _with_training_bands(model: Model, scene: Scene) -> Scene:
+    """Return a scene with the bands of the training scene, in their order, if the model knows these bands."""
+    if (wanted := model.training_bands) is None:
+        return scene
+    matched = scene.matched_to(wanted.wavelengths_nm, wanted.count, wanted.scene_name, wanted.names)
+    if model.scene_bands is None:
+        return matched
+    # If the head takes spectra, the prediction matches the bands again, and sends the notes if the scene is unchanged.
+    return scene if matched.cube is scene.cube else matched
+
+
+def _projection_in_order(model: Model, features: Features, scene: Scene) -> Projection | None:
+    """Return the projection of a training store, to be applied to the bands of a scene in their order.
+
+    None if the extraction has to match the bands: if the model does not know the bands of the training scene, or the store has a
+    projection of a companion image.
+    """
+    from dataclasses import replace
+
+    from hsifeat.extraction.stored_config import stored_projection
+    from hsifeat.scenes.band_matching import names_of_bands
+
+    if model.training_bands is None or "companion" in features.recipe:
+        return None
+    projection = stored_projection(features.store)
+    if projection.bands != scene.bands:
+        return None
+    return replace(projection, wavelengths_nm=scene.wavelengths_nm, band_names=names_of_bands(scene))
+
+
+def _wavelengths_note(model: Model, features: Features) -> str:
+    """Return a note if the wavelengths of a training store have changed since the training, so that other bands would be matched.
+
+    Wavelengths are not part of the key: they can be corrected, and another file with the same values can have others.
+    """
+    from hsifeat.errors import SceneError
+    from hsifeat.scenes.band_matching import SceneBands, match_bands
+
+    wanted = model.training_bands
+    if wanted is None or wanted.wavelengths_nm is None or "companion" in features.recipe:
+        return ""
+    try:
+        unchanged = match_bands(wanted, SceneBands.of(features.scene, features.name)) is None
+    except SceneError:
+        unchanged = False
+    if unchanged:
+        return ""
+    return (
+        f"the wavelengths of {features.name} have changed since the training: bands are matched by the wavelengths at the time of the "
+        "training; if these were wrong, fit the model anew"
+    )
 
 
 def _training_planes(model: Model, source: str) -> dict[Features, list[PlaneId]]:
     """Return the training stores of a model on this machine, with the planes that the model needs from each.
 
-    Stores with the same key have the same recipe, so any of them that can be read and has the planes will do.
+    Stores with the same key have the same recipe, so any of them that can be read and has the planes will do. A store with the
+    wavelengths of the training is preferred.
     """
     from itertools import product
 
@@ -116,11 +180,17 @@ def _training_planes(model: Model, source: str) -> dict[Features, list[PlaneId]]
 
     keys = model.training_keys
     reasons = [f"no store has the key {key[:12]}" for key in keys if not stores_with_key(key)]
+    found = []
     for locations in product(*map(stores_with_key, keys)) if keys else ():
         try:
-            return model.stored_planes(open_stack([open_features(location) for location in locations]))
+            stores = model.stored_planes(open_stack([open_features(location) for location in locations]))
+            if not any(_wavelengths_note(model, features) for features in stores):
+                return stores
+            found.append(stores)
         except HsifeatError as error:
             reasons.append(str(error))
+    if found:
+        return found[0]
     commands = " and ".join(
         shell_command("extract", source, "--like", f"STORE{n}") for n in range(1, max(len(keys), 1) + 1)
     )
@@ -130,14 +200,6 @@ def _training_planes(model: Model, source: str) -> dict[Features, list[PlaneId]]
         f"({reasons[0] if reasons else 'the model does not record their keys'}): run {commands} with the paths of the training "
         f"stores{named}, and predict on the new stores"
     )
-
-
-def _with_bands(model: Model, scene: Scene) -> Scene:
-    if (wanted := model.scene_bands) is None:
-        return scene
-    matched = scene.matched_to(wanted.wavelengths_nm, wanted.count, wanted.scene_name, wanted.names)
-    # The prediction matches the bands again, and sends the notes if the scene is unchanged.
-    return scene if matched.cube is scene.cube else matched
 
 
 def _file_word(features: Features) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,12 @@ class DiffusionExtractor(Extractor):
     def projection(self) -> Projection:
         """Projection from the bands of the scene to the input channels of the model."""
         return self.model_input.projection
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Names of the channels of the companion image, if it is the input of the model and they are known."""
+        names = self.scene.companion_names if self.model_input.cube is self.scene.companion else ()
+        return {"companion": {"channels": list(names)}} if names else {}
 
     @property
     def layout(self) -> SceneLayout | PixelListLayout:

@@ -23,6 +23,7 @@ from hsifeat.runtime.executor_plugins import check_executor, open_executor
 from hsifeat.runtime.inline import InlineExecutor
 from hsifeat.runtime.worker import release_worker
 from hsifeat.scenes import Scene, open_scene
+from hsifeat.scenes.band_matching import names_of_bands
 from hsifeat.store.store import Store
 from hsifeat.types import check_path, check_switches
 
@@ -330,7 +331,7 @@ def with_projection_of(job: Job, config: ExtractionConfig) -> ExtractionConfig:
     if projection is None:
         return config
     scene = job.extractor.scene
-    nm, names = (None, ()) if config.companion else (scene.wavelengths_nm, scene.band_names)
+    nm, names = (None, ()) if config.companion else (scene.wavelengths_nm, names_of_bands(scene))
     return config.with_values(projection=replace(projection, wavelengths_nm=nm, band_names=names))
 
 

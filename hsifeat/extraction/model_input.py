@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -163,7 +163,8 @@ def make_model_input(
     """
     image = _companion_image(scene) if companion else scene
     if companion and projection in {None, "rgb"}:
-        projection = _first_bands(image, backbone)
+        first = _first_bands(image, backbone)
+        projection = replace(first, notes=(*first.notes, *_colour_notes(scene, first.channels)))
     fitted = default_projection(
         image,
         projection,
@@ -183,6 +184,18 @@ def _companion_image(scene: Scene) -> SpectralImage:
         scene.companion,
         valid_pixels(scene.companion, scene.companion_nodata).mask,
     )
+
+
+def _colour_notes(scene: Scene, channels: int) -> tuple[str, ...]:
+    """Return a note if the first three channels of a companion image are colours, but not red, green and blue."""
+    names = [name.strip().casefold() for name in scene.companion_names[:channels]]
+    if channels != 3 or names in (["red", "green", "blue"], ["r", "g", "b"]) or not {"red", "green", "blue"} & {*names}:
+        return ()
+    note = (
+        f"{scene.name}: the first channels of its companion image are {', '.join(names)}, and the model takes them as red, green and blue; "
+        "bands:i,j,k as `projection` selects other channels"
+    )
+    return (note,)
 
 
 def _companion_mask(scene: Scene) -> NDArray[np.bool_] | None:

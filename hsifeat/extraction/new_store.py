@@ -86,6 +86,7 @@ def scene_facts(scene: Scene) -> SceneFacts:
         wavelengths_nm=None if scene.wavelengths_nm is None else [float(nm) for nm in scene.wavelengths_nm],
         fwhm_nm=None if scene.fwhm_nm is None else [float(nm) for nm in scene.fwhm_nm],
         band_names=list(scene.band_names),
+        band_numbers=list(scene.band_numbers),
         nodata=[float(value) for value in distinct_values(scene.nodata) if np.isfinite(value)],
         scale=scene.scale,
         crs=None if georeference is None or georeference.crs is None else as_wkt(georeference.crs),

@@ -12,6 +12,7 @@ from hsifeat.errors import StoreError
 from hsifeat.extraction.config import ExtractionConfig, options_in_recipe
 from hsifeat.features.stored_array import StoredArray
 from hsifeat.projection import Projection
+from hsifeat.scenes.band_matching import names_of_bands
 from hsifeat.store.location import repair_advice
 from hsifeat.store.store import Store
 
@@ -77,7 +78,7 @@ def stored_projection(store: Store) -> Projection:
     weights, offset = (
         np.asarray(StoredArray(store.scene_array(f"projection/{name}")), np.float32) for name in ("weights", "offset")
     )
-    nm, names = store.manifest.scene.wavelengths_nm, tuple(store.manifest.scene.band_names)
+    nm, names = store.manifest.scene.wavelengths_nm, names_of_bands(store.manifest.scene)
     # A projection of the companion image has other bands than the scene.
     wavelengths_nm = None if nm is None or len(nm) != len(weights) else np.asarray(nm, np.float64)
     band_names = names if len(names) == len(weights) and "companion" not in store.manifest.recipe else ()

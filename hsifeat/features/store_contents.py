@@ -18,7 +18,7 @@ from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.scene import Scene
 from hsifeat.store.plane_layout import PlaneSpec, size_bytes
-from hsifeat.store.recipe import PER_SCENE, differences
+from hsifeat.store.recipe import differences, options_of
 from hsifeat.store.store import Store
 from hsifeat.store.timings import Timing, total_seconds
 
@@ -65,13 +65,13 @@ class StoreContents:
     @property
     def options(self) -> dict[str, Any]:
         """Recipe without the parts that belong to a scene. It is equal for scenes that were extracted in the same way."""
-        return {name: value for name, value in self.recipe.items() if name not in PER_SCENE}
+        return options_of(self.recipe)
 
     def differences(self, recipe: dict[str, Any]) -> list[tuple[str, Any, Any]]:
         """Compare the recipe of this store with the recipe of another store.
 
-        Three parts are ignored: the scene, the list of extracted pixels, and the imported features. Stores of two scenes
-        therefore have no differences if they were extracted with the same options.
+        Four parts are ignored: the scene, the list of extracted pixels, the imported features, and the values of the companion image.
+        Stores of two scenes therefore have no differences if they were extracted with the same options.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class StoreContents:
         list of tuple
             One tuple per field that differs: its dotted name, its value in this recipe, and its value in the other recipe.
         """
-        return differences(self.options, {name: value for name, value in recipe.items() if name not in PER_SCENE})
+        return differences(self.options, options_of(recipe))
 
     @property
     def is_context(self) -> bool:

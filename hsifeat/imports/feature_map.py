@@ -67,6 +67,13 @@ class FeatureMap:
         """Number of features of a cell."""
         return int(self.array.shape[2])
 
+    @property
+    def treatment(self) -> str:
+        """What is done to the stored values: they are ``dequantised`` or ``scaled``, or features are ``as stored``."""
+        if self.dequantiser is not None:
+            return "dequantised"
+        return "as stored" if self.unpacking is None else "scaled"
+
     @cached_property
     def columns_per_turn(self) -> int | None:
         """Number of columns after which longitudes repeat; None if there is no such number."""

@@ -136,6 +136,7 @@ def _provenance(placed: Mapping[PlaneId, PlacedFeatures]) -> dict[str, Any]:
                 "source": one.features.source,
                 "cells": list(one.features.shape),
                 "dtype": str(np.dtype(one.features.array.dtype)),
+                "values": one.features.treatment,
                 "placed": one.rule,
                 **({"channels": list(one.features.channel_names)} if one.features.channel_names else {}),
             }

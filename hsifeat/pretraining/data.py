@@ -24,6 +24,7 @@ from hsifeat.projection import ProjectedScene, Projection
 from hsifeat.projection.fit import fit_band_ranges, fit_components
 from hsifeat.runtime.events import Listener, Note
 from hsifeat.scenes import Scene
+from hsifeat.scenes.band_matching import names_of_bands
 from hsifeat.scenes.temporary_copy import TemporaryCopy
 from hsifeat.types import Cube, Window
 
@@ -65,7 +66,7 @@ def match_scenes(scenes: Sequence[Scene]) -> list[Scene]:
         If a band of the first scene has no counterpart in another scene; see `hsifeat.scenes.band_matching.match_bands`.
     """
     first = scenes[0]
-    return [scene.matched_to(first.wavelengths_nm, first.bands, first.name, first.band_names) for scene in scenes]
+    return [scene.matched_to(first.wavelengths_nm, first.bands, first.name, names_of_bands(first)) for scene in scenes]
 
 
 def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | None, listen: Listener) -> Projection:
@@ -102,7 +103,7 @@ def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | Non
     bands = scenes[0].bands
     count = components or min(spec.components or bands, bands)
     projection = (fit_components if spec.projection == "pca" else fit_band_ranges)(count, scenes)
-    return replace(projection, wavelengths_nm=scenes[0].wavelengths_nm, band_names=scenes[0].band_names)
+    return replace(projection, wavelengths_nm=scenes[0].wavelengths_nm, band_names=names_of_bands(scenes[0]))
 
 
 def prepare_scenes(

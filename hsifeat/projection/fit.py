@@ -19,6 +19,7 @@ from hsifeat.projection.spec import ProjectionSpec, parse_projection
 from hsifeat.projection.stretch import affine, scale_bands
 from hsifeat.scenes import Scene, open_labels
 from hsifeat.scenes.array_views import opened_bands
+from hsifeat.scenes.band_matching import names_of_bands
 from hsifeat.scenes.band_ranges import format_bands
 from hsifeat.scenes.scene_blocks import blocks, sample_bands
 
@@ -89,7 +90,7 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     ('pca:1', 4, 1)
     """
     check_spectral_image(image)
-    names = getattr(image, "band_names", ())  # of a Scene
+    names = names_of_bands(image) if isinstance(image, Scene) else ()
     return replace(_fit(spec, image), wavelengths_nm=image.wavelengths_nm, band_names=names)
 
 

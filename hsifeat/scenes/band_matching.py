@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,9 +17,19 @@ BAND_TOLERANCE_NM = 5.0
 """Largest distance, in nm, between the centre wavelengths of two bands that are taken as the same band."""
 
 _MAX_LISTED = 4
+_NUMBERED = re.compile(r"band \d+")
 
 
-class _Scene(Protocol):
+class _NamedBands(Protocol):
+    """The attributes of a `Scene` that name its bands."""
+
+    @property
+    def band_names(self) -> Sequence[str]: ...
+    @property
+    def band_numbers(self) -> Sequence[int]: ...
+
+
+class _Scene(_NamedBands, Protocol):
     """The attributes of a `Scene` that describe its bands."""
 
     @property
@@ -25,7 +37,7 @@ class _Scene(Protocol):
     @property
     def wavelengths_nm(self) -> NDArray[np.float64] | None: ...
     @property
-    def band_names(self) -> tuple[str, ...]: ...
+    def scale(self) -> float: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +53,16 @@ class SceneBands:
     wavelengths_nm : (count,) float64 array or None
         Centre wavelengths in nm, in any order; None if unknown.
     names : tuple of str
-        Name of each band; empty if unknown.
+        Name of each band, see `names_of_bands`; empty if unknown.
+    scale : float or None
+        Stored value that means a reflectance of 1, as in a `Scene`; None if scales are not compared.
     """
 
     scene_name: str
     count: int
     wavelengths_nm: NDArray[np.float64] | None = None
     names: tuple[str, ...] = ()
+    scale: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.names) not in {0, self.count}:
@@ -58,7 +73,15 @@ class SceneBands:
     @classmethod
     def of(cls, scene: _Scene, name: str) -> SceneBands:
         """Return the bands of a scene, which messages call `name`."""
-        return cls(name, scene.bands, scene.wavelengths_nm, scene.band_names)
+        return cls(name, scene.bands, scene.wavelengths_nm, names_of_bands(scene), scene.scale)
+
+
+def names_of_bands(scene: _NamedBands) -> tuple[str, ...]:
+    """Return the names of the bands of a scene, or ``band 4`` and so on if bands without names are not all bands of their file.
+
+    Empty if neither is known. Notes on the order of the bands compare these names.
+    """
+    return tuple(scene.band_names) or tuple(f"band {number}" for number in scene.band_numbers)
 
 
 def match_bands(wanted: SceneBands, found: SceneBands) -> NDArray[np.intp] | None:
@@ -127,13 +150,14 @@ def matching_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
 
     There is a note on each of these cases:
 
-    - Bands are paired in their order, although the names of both scenes are known and differ, or the wavelengths of one scene
-      are known.
+    - Bands are paired in their order, although the names of both scenes are known and differ, or other bands of their files were
+      left out, or the wavelengths of one scene are known.
     - Several bands of a scene have equal wavelengths, and the scenes have different numbers of bands at this
       wavelength.
     - Several bands of a scene have equal wavelengths, and the other bands do not show whether both scenes list their bands
       in the same order.
     - Several bands of the reference scene have the same nearest band of the other scene.
+    - The scenes have different reflectance scales.
 
     Parameters
     ----------
@@ -146,12 +170,12 @@ def matching_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
     ('a: one band is the nearest to several bands of b, whose values are therefore equal: 501 nm for 500, 500.1 nm',)
     """
     (name, nm), (wanted_name, wanted_nm) = ((one.scene_name, one.wavelengths_nm) for one in (found, wanted))
+    notes = _scale_notes(wanted, found)
     if wanted_nm is None or nm is None:
-        return _order_notes(wanted, found)
+        return (*notes, *_order_notes(wanted, found))
     if _are_nearest_at_their_positions(wanted_nm, nm):
-        return ()
+        return tuple(notes)
     nearest, ambiguous = _pair_equal_bands(wanted_nm, nm)
-    notes = []
     if ambiguous:
         listed = list_some(f"{centre:g}" for centre in ambiguous)
         notes.append(
@@ -183,17 +207,49 @@ def _are_nearest_at_their_positions(wanted_nm: NDArray[np.float64], nm: NDArray[
     return bool((apart <= np.minimum(nearest, BAND_TOLERANCE_NM)).all())
 
 
+def _scale_notes(wanted: SceneBands, found: SceneBands) -> list[str]:
+    if None in {wanted.scale, found.scale} or wanted.scale == found.scale:
+        return []
+    note = (
+        f"{found.scene_name}: its reflectance scale is {found.scale:g}, and that of {wanted.scene_name} is {wanted.scale:g} (1 also stands for an "
+        "unknown scale); values are not rescaled, so a model of one scene is wrong on the other if their units differ"
+    )
+    return [note]
+
+
 def _order_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
     """Return notes on two scenes whose bands are taken in their order, because the wavelengths of at least one are unknown."""
     without = [one.scene_name for one in (wanted, found) if one.wavelengths_nm is None]
     reason = f"{found.scene_name}: its bands are taken in their order, because the wavelengths of {' and '.join(without)} are unknown"
-    for own, name in zip(found.names, wanted.names, strict=False):
-        if own != name:
-            also = ", which has the same names in another order" if sorted(found.names) == sorted(wanted.names) else ""
-            return (
-                f"{reason}, although their names differ: {own!r} is taken for {name!r} of {wanted.scene_name}{also}",
-            )
+    numbered = {bool(one.names) and all(map(_NUMBERED.fullmatch, one.names)) for one in (found, wanted)}
+    difference = difference_in_order(found.names, wanted.names, wanted.scene_name)
+    if difference and numbered == {True}:
+        return (f"{reason}, although other bands of their files were left out: {difference} (counted from 0)",)
+    if difference and numbered == {False}:
+        return (f"{reason}, although their names differ: {difference}",)
     return () if len(without) == 2 else (reason,)
+
+
+def difference_in_order(names: Sequence[str], wanted: Sequence[str], wanted_name: str) -> str:
+    """Say where the names of two lists differ that are taken in their order. Return an empty text if no names differ.
+
+    Parameters
+    ----------
+    names, wanted : sequence of str
+        The names. Letter case is ignored. If a list is empty, its names are unknown.
+    wanted_name : str
+        What the second list belongs to, for the text.
+
+    Examples
+    --------
+    >>> difference_in_order(["B2", "B3"], ["B3", "B2"], "a")
+    "'B2' is taken for 'B3' of a, which has the same names in another order"
+    """
+    for own, name in zip(names, wanted, strict=False):
+        if own.casefold() != name.casefold():
+            also = ", which has the same names in another order" if sorted(names) == sorted(wanted) else ""
+            return f"{own!r} is taken for {name!r} of {wanted_name}{also}"
+    return ""
 
 
 def _pair_equal_bands(

@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterable
 from numbers import Integral
 
+import numpy as np
+
 from hsifeat.errors import SceneError
 from hsifeat.formatting import format_value
+from hsifeat.types import as_int
 
 
 def parse_bands(text: str, bands: int) -> tuple[int, ...]:
@@ -69,6 +72,30 @@ def check_bands(bands: Iterable[int], count: int, name: str) -> tuple[int, ...]:
         if not isinstance(band, Integral) or isinstance(band, bool) or not 0 <= band < count:
             raise SceneError(f"{name} has the bands 0 to {count - 1}; found {band!r}")
     return tuple(map(int, checked))
+
+
+def check_band_numbers(numbers: object, count: int, name: str) -> tuple[int, ...]:
+    """Return the numbers of bands in their file as a tuple.
+
+    Parameters
+    ----------
+    numbers : tuple, list or array of int
+        Numbers from 0; empty if unknown.
+    count : int
+        Number of bands of the scene.
+    name : str
+        Name of the scene, for messages.
+
+    Raises
+    ------
+    SceneError
+        If there is neither no number nor one per band.
+    """
+    given = tuple(numbers) if isinstance(numbers, tuple | list | np.ndarray) else (None,)
+    checked = tuple(number for number in map(as_int, given) if number is not None and number >= 0)
+    if len(checked) != len(given) or len(checked) not in {0, count}:
+        raise SceneError(f"{name}: band_numbers are one whole number from 0 per band; found {format_value(numbers)}")
+    return checked
 
 
 def format_bands(bands: Iterable[int]) -> str:

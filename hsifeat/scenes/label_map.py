@@ -236,3 +236,34 @@ class Labels(ReadOnlyArrays):
     def counts(self) -> dict[int, int]:
         """Number of pixels of each class, without unlabelled pixels."""
         return {number: count for number, count in count_values(self.classes).items() if number != 0}
+
+
+def check_label_map(labels: Labels, shape: tuple[int, int], georeference: Georeference | None, scene_name: str) -> None:
+    """Raise `SceneError` if a label map and a scene differ in shape or in georeference.
+
+    Parameters
+    ----------
+    labels : Labels
+        The label map.
+    shape : tuple of int
+        Rows and columns of the scene.
+    georeference : Georeference or None
+        Position of the scene.
+    scene_name : str
+        Name of the scene, for messages.
+    """
+    check_type(labels, Labels, f"{scene_name}: a label map must be Labels(name, array)")
+    # The dicts may have changed.
+    check_class_texts(labels.class_names, labels.class_colours, f"labels {labels.name!r}")
+    if labels.classes.shape != shape:
+        found, wanted = (" x ".join(map(str, sides)) for sides in (labels.classes.shape, shape))
+        raise SceneError(
+            f"labels {labels.name!r} have {found} pixels, but the scene {scene_name} has {wanted}: give a label map on the scene's grid"
+        )
+    there = labels.georeference
+    if georeference is not None and there is not None and not georeference.same_grid(there, *shape):
+        raise SceneError(
+            f"labels {labels.name!r} have another georeference than the scene {scene_name}: {there.crs_name}, "
+            f"{there.transform} instead of {georeference.crs_name}, {georeference.transform}; open them with open_labels(file, scene), which "
+            "aligns them, or set their georeference to None if they are on the scene's pixels"
+        )

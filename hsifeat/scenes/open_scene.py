@@ -224,6 +224,7 @@ def _open_files(
         wavelengths_nm=raster.wavelengths_nm,
         fwhm_nm=raster.fwhm_nm,
         band_names=raster.band_names,
+        band_numbers=tuple(map(int, raster.array.bands)) if isinstance(raster.array, BandSubset) else (),
         nodata=add_values(raster.nodata, nodata) if nodata else raster.nodata,
         scale=raster.scale,
         georeference=raster.georeference,
@@ -258,6 +259,7 @@ def _drop_bad_bands(raster: Raster, name: str) -> Raster:
         wavelengths_nm=None if raster.wavelengths_nm is None else raster.wavelengths_nm[good_bands],
         fwhm_nm=None if raster.fwhm_nm is None else raster.fwhm_nm[good_bands],
         band_names=tuple(raster.band_names[band] for band in good_bands) if raster.band_names else (),
+        band_colours=tuple(raster.band_colours[band] for band in good_bands) if raster.band_colours else (),
         nodata=select_bands(raster.nodata, good_bands),
         notes=(*raster.notes, f"{name}: dropped {dropped} of {bands} bands, which the file marks as bad"),
     )
@@ -288,7 +290,13 @@ def attach_companion(scene: Scene, source: PathLike) -> Scene:
     path, variable = split_variable(source)
     raster = _drop_bad_bands(read_raster(path, 3, variable), path.name)
     notes = (*scene.notes, *raster.scale_notes, *raster.notes)
-    with_companion = replace(scene, companion=raster.array, companion_nodata=raster.nodata, notes=notes)
+    with_companion = replace(
+        scene,
+        companion=raster.array,
+        companion_nodata=raster.nodata,
+        companion_names=raster.band_names or raster.band_colours,
+        notes=notes,
+    )
     scene_grid, companion_grid = scene.georeference, raster.georeference
     if scene_grid is not None and companion_grid is not None:
         expected = scene_grid.refine(with_companion.companion_factor)

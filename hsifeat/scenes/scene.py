@@ -16,19 +16,27 @@ from hsifeat.formatting import format_count
 from hsifeat.mapped_arrays import own_copy
 from hsifeat.objects_with_arrays import ReadOnlyArrays, read_only
 from hsifeat.scenes.array_coordinates import check_coordinates, companion_notes
-from hsifeat.scenes.array_metadata import add_array_metadata, add_array_nodata, join_notes
+from hsifeat.scenes.array_metadata import add_array_metadata, add_array_nodata, channel_labels, join_notes
 from hsifeat.scenes.array_views import SelectedBands, is_in_memory, opened_bands
 from hsifeat.scenes.band_matching import SceneBands, match_bands, matching_notes
-from hsifeat.scenes.band_ranges import check_bands, format_bands
+from hsifeat.scenes.band_ranges import check_band_numbers, check_bands, format_bands
 from hsifeat.scenes.cube_shape import CubeShape
 from hsifeat.scenes.georeference import Georeference
-from hsifeat.scenes.label_map import Labels, check_class_texts
-from hsifeat.scenes.nodata import NoData, is_nodata, select_bands
+from hsifeat.scenes.label_map import Labels, check_label_map
+from hsifeat.scenes.nodata import NoData, select_bands
 from hsifeat.scenes.readers.raster import Raster
 from hsifeat.scenes.scene_blocks import blocks
-from hsifeat.scenes.scene_checks import as_lengths, as_texts, check_image, check_mask, check_type, convert_nodata
+from hsifeat.scenes.scene_checks import (
+    as_lengths,
+    as_texts,
+    check_channel_names,
+    check_image,
+    check_mask,
+    check_type,
+    convert_nodata,
+)
 from hsifeat.scenes.scene_summary import describe_scene, summarise_scene
-from hsifeat.scenes.valid_pixels import Validity, drop_missing_values, valid_pixels
+from hsifeat.scenes.valid_pixels import Validity, bands_without_values, drop_missing_values, valid_pixels
 from hsifeat.types import Cube, check_integers, plain_values
 
 
@@ -68,6 +76,10 @@ class Scene(ReadOnlyArrays, CubeShape):
         A co-registered image, such as an aerial photograph, with k x k pixels per pixel of the scene.
     companion_nodata : tuple of float, or tuple of one tuple of float per band
         No-data values of the companion image, in the form of `nodata`.
+    companion_names : tuple of str
+        Names of the channels of the companion image, such as their colours; empty if unknown.
+    band_numbers : tuple of int
+        Number of each band among all bands of the file, counted from 0; empty if no band was left out, or this is unknown.
     mask : (rows, cols) bool array or None
         Mask of the valid pixels. Pixels with NaN, infinities or values beyond the range of float32 are invalid in any case. If
         None, `valid_pixels` computes the mask from the cube. The array is a read-only copy.
@@ -107,6 +119,8 @@ class Scene(ReadOnlyArrays, CubeShape):
     licence: str = ""
     citation: str = ""
     notes: tuple[str, ...] = ()
+    band_numbers: tuple[int, ...] = ()
+    companion_names: tuple[str, ...] = ()
     _read_only = ("wavelengths_nm", "fwhm_nm", "mask", "valid")
 
     def __post_init__(self) -> None:
@@ -138,10 +152,11 @@ class Scene(ReadOnlyArrays, CubeShape):
         for attribute in ("wavelengths_nm", "fwhm_nm"):
             lengths = as_lengths(getattr(self, attribute), self.bands, f"{self.name}: {attribute}", self.cube)
             object.__setattr__(self, attribute, None if lengths is None else lengths.copy())
-        for attribute in ("band_names", "notes"):
+        for attribute in ("band_names", "companion_names", "notes"):
             object.__setattr__(self, attribute, as_texts(getattr(self, attribute), f"{self.name}: {attribute}"))
         if (count := len(self.band_names)) not in {0, self.bands}:
             raise SceneError(f"{self.name}: {count} band_names for {self.bands} bands: give one per band")
+        object.__setattr__(self, "band_numbers", check_band_numbers(self.band_numbers, self.bands, self.name))
 
     def _convert_nodata(self) -> None:
         for attribute in ("nodata", "companion_nodata"):
@@ -172,6 +187,8 @@ class Scene(ReadOnlyArrays, CubeShape):
         image = Raster(companion, nodata=self.companion_nodata, notes=self.notes)
         declared = add_array_nodata(image, f"{self.name}: companion image")
         object.__setattr__(self, "companion_nodata", declared.nodata)
+        names = self.companion_names or channel_labels(companion)
+        object.__setattr__(self, "companion_names", check_channel_names(names, companion, self.name))
         notes = companion_notes(companion, grid, self.name)
         object.__setattr__(self, "notes", join_notes(declared.notes, notes))
 
@@ -256,14 +273,7 @@ class Scene(ReadOnlyArrays, CubeShape):
         is a no-data value.
         """
         check_image(self.cube, self.name, "cube")
-        has_data = np.zeros(self.bands, dtype=bool)
-        for block in blocks(self.rows, self.cols, self.bands):
-            values = np.asarray(self.cube[block.slices])
-            good = np.isfinite(values) & (~is_nodata(values, self.nodata) | (values == 0))
-            has_data |= good.any(axis=(0, 1))
-            if has_data.all():
-                break
-        return tuple(np.flatnonzero(~has_data).tolist())
+        return bands_without_values(self.cube, self.nodata)
 
     def without_bands(self, bands: Sequence[int]) -> Scene:
         """Return the scene without the bands at the given indices, which count from 0.
@@ -305,6 +315,7 @@ class Scene(ReadOnlyArrays, CubeShape):
             wavelengths_nm=None if self.wavelengths_nm is None else self.wavelengths_nm[list(bands)],
             fwhm_nm=None if self.fwhm_nm is None else self.fwhm_nm[list(bands)],
             band_names=tuple(self.band_names[band] for band in bands) if self.band_names else (),
+            band_numbers=tuple((self.band_numbers or range(self.bands))[band] for band in bands),
             notes=(*self.notes, f"{self.name}: {note}") if note else self.notes,
         )
 
@@ -380,20 +391,4 @@ class Scene(ReadOnlyArrays, CubeShape):
 
     def check_labels(self, labels: Labels) -> None:
         """Raise `SceneError` if a label map and the scene differ in shape or in georeference."""
-        check_type(labels, Labels, f"{self.name}: a label map must be Labels(name, array)")
-        check_class_texts(
-            labels.class_names, labels.class_colours, f"labels {labels.name!r}"
-        )  # the dicts may have changed
-        if labels.classes.shape != (self.rows, self.cols):
-            shape = " x ".join(map(str, labels.classes.shape))
-            raise SceneError(
-                f"labels {labels.name!r} have {shape} pixels, but the scene {self.name} has {self.rows} x {self.cols}: "
-                "give a label map on the scene's grid"
-            )
-        here, there = self.georeference, labels.georeference
-        if here is not None and there is not None and not here.same_grid(there, self.rows, self.cols):
-            raise SceneError(
-                f"labels {labels.name!r} have another georeference than the scene {self.name}: {there.crs_name}, "
-                f"{there.transform} instead of {here.crs_name}, {here.transform}; open them with open_labels(file, scene), which "
-                "aligns them, or set their georeference to None if they are on the scene's pixels"
-            )
+        check_label_map(labels, (self.rows, self.cols), self.georeference, self.name)

@@ -93,6 +93,7 @@ def scene_of_facts(facts: SceneFacts, cube: Cube, valid: NDArray[np.bool_], labe
         wavelengths_nm=wavelengths_nm,
         fwhm_nm=fwhm_nm,
         band_names=tuple(facts.band_names),
+        band_numbers=tuple(facts.band_numbers),
         nodata=tuple(facts.nodata),
         scale=facts.scale,
         georeference=georeference_of_facts(facts),

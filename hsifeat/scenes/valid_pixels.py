@@ -190,6 +190,18 @@ def valid_pixels(cube: Cube, nodata: NoData = (), *, blank_pixels: str = "drop")
     )
 
 
+def bands_without_values(cube: Cube, nodata: NoData) -> tuple[int, ...]:
+    """Return the indices of the bands in which no pixel has a value; see `Scene.empty_bands`."""
+    has_data = np.zeros(cube.shape[2], dtype=bool)
+    for block in blocks(*map(int, cube.shape)):
+        values = np.asarray(cube[block.slices])
+        good = np.isfinite(values) & (~is_nodata(values, nodata) | (values == 0))
+        has_data |= good.any(axis=(0, 1))
+        if has_data.all():
+            break
+    return tuple(np.flatnonzero(~has_data).tolist())
+
+
 def drop_missing_values(mask: NDArray[np.bool_], cube: Cube) -> NDArray[np.bool_]:
     """Return a mask without the pixels in which a band is NaN, infinite or beyond the range of float32.
 

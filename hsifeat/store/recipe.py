@@ -123,8 +123,25 @@ def key_of(canonical: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-PER_SCENE = frozenset({"scene", "pixels", "imported"})
-"""Parts of a recipe that belong to a scene. The other parts are the options of the extraction."""
+_PER_SCENE = frozenset({"scene", "pixels", "imported"})
+
+
+def options_of(canonical: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts of a canonical recipe that do not belong to a scene: the options of the extraction.
+
+    A recipe of several stores has the recipe of each of them in its field ``stores``.
+
+    >>> options_of({"scene": "ab", "algorithm": 1, "companion": {"digest": "cd", "factor": 2, "finer": "mean"}})
+    {'algorithm': 1, 'companion': {'factor': 2, 'finer': 'mean'}}
+    """
+    options = {name: value for name, value in canonical.items() if name not in _PER_SCENE}
+    if isinstance(companion := options.get("companion"), dict):
+        options["companion"] = {name: value for name, value in companion.items() if name != "digest"}
+    if isinstance(stores := options.get("stores"), dict):
+        options["stores"] = {
+            name: options_of(recipe) if isinstance(recipe, dict) else recipe for name, recipe in stores.items()
+        }
+    return options
 
 
 def fault_of(canonical: dict[str, Any]) -> str:

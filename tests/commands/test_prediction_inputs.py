@@ -1,12 +1,17 @@
 """Scenes that `hsifeat predict` opens by file."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import xarray
 
 import hsifeat
+from classifiers import predict_map
 from classifiers.fit import fit_model
 from hsifeat.commands.prediction_inputs import open_inputs
-from hsifeat.runtime.events import Note
+from hsifeat.runtime.events import Note, silent
 
 
 @pytest.mark.parametrize("inputs", ["spectra", "context"])
@@ -26,3 +31,68 @@ def test_notes_on_a_scene_are_sent_once(inputs, tmp_path, monkeypatch):
     texts = [event.message for event in events if isinstance(event, Note)]
     assert len(set(texts)) == len(texts)
     assert sum("open or extract the scene with `nodata=-9`" in text for text in texts) == 1
+
+
+def corrected(folder, monkeypatch):
+    """Fit a model on a scene whose file gets other wavelengths afterwards, in another order. Return the model and the features of a second scene."""
+    monkeypatch.setenv("HSIFEAT_CACHE", str(folder / "cache"))
+    rng, nm = np.random.default_rng(0), np.linspace(450, 2400, 8).round(1)
+    truth = np.kron(rng.integers(1, 4, (4, 4)), np.ones((6, 6), int)).astype(np.uint8)
+    cube = (truth[..., None] * np.arange(8) ** 2 + rng.normal(0, 0.1, (24, 24, 8))).astype(np.float32)
+    first = hsifeat.Scene("a", cube, nm, {"gt": hsifeat.Labels("gt", truth)})
+    store = hsifeat.extract(first, backbone="context", layers=["mean-3"])
+    models = {
+        inputs: fit_model([store.location.path], "lda", inputs=inputs) for inputs in ("spectra+context", "context")
+    }
+    second = xarray.DataArray(cube + rng.normal(0, 0.01, cube.shape).astype(np.float32), dims=("y", "x", "wavelength"))
+    second["wavelength"] = ("wavelength", nm, {"units": "nm"})
+    second.to_dataset(name="r").to_netcdf(folder / "b.nc")
+    return store, replace(first, wavelengths_nm=nm[::-1]), models
+
+
+@pytest.mark.parametrize("inputs", ["spectra+context", "context"])
+@pytest.mark.parametrize("place", ["the same store", "another store", "one of two stores"])
+def test_planes_are_extracted_from_the_bands_of_the_training(inputs, place, tmp_path, monkeypatch):
+    store, other, models = corrected(tmp_path, monkeypatch)
+    (before,) = open_inputs(models[inputs], [str(tmp_path / "b.nc")], silent).values()
+    expected, classes = before.sample([5, 9], [3, 20]), predict_map(before, models[inputs])
+    shutil.rmtree(before.store.location.path)
+    if place == "one of two stores":
+        hsifeat.extract(
+            replace(other, wavelengths_nm=other.wavelengths_nm[::-1]),
+            backbone="context",
+            layers=["mean-3"],
+            out=tmp_path / "two.zarr",
+        )
+    hsifeat.extract(
+        other,
+        backbone="context",
+        layers=["mean-3"],
+        out=tmp_path / "other.zarr" if place == "another store" else store.location.path,
+    )
+    events = []
+    (after,) = open_inputs(models[inputs], [str(tmp_path / "b.nc")], events.append).values()
+    np.testing.assert_array_equal(after.sample([5, 9], [3, 20]), expected)
+    np.testing.assert_array_equal(predict_map(after, models[inputs], listen=events.append), classes)
+    said = [
+        event.message
+        for event in events
+        if isinstance(event, Note) and "wavelengths of" in event.message and "have changed" in event.message
+    ]
+    assert len(said) == (place == "the same store"), said
+
+
+def test_a_prediction_says_that_planes_were_extracted_in_another_order(tmp_path, monkeypatch):
+    store, other, models = corrected(tmp_path, monkeypatch)
+    hsifeat.extract(other, backbone="context", layers=["mean-3"], out=store.location.path)
+    scene = hsifeat.open_scene(tmp_path / "b.nc")
+    b = hsifeat.open_features(hsifeat.extract(scene, like=store.location.path, out=tmp_path / "b.zarr"))
+    for inputs, count in (("spectra+context", 1), ("context", 0)):
+        events = []
+        predict_map(b, models[inputs], listen=events.append)
+        said = [
+            event.message
+            for event in events
+            if isinstance(event, Note) and "than those from which its planes" in event.message
+        ]
+        assert len(said) == count

@@ -59,7 +59,7 @@ def test_each_format_gives_the_same_store(placed_scene, encoder, tmp_path):
     assert len({store.key for store in (*stores.values(), arrays)}) == 1
     facts = stores["encoder.tif"].manifest.provenance["imported"]["t0/encoder"]
     assert facts == {
-        "source": str(tmp_path / "encoder.tif"), "cells": [75, 53], "dtype": "float32", "placed": "copied, one cell per pixel",
+        "source": str(tmp_path / "encoder.tif"), "cells": [75, 53], "dtype": "float32", "values": "as stored", "placed": "copied, one cell per pixel",
     }  # fmt: skip
 
 

@@ -188,6 +188,7 @@ def _read_metadata(cube: RasterioCube, path: Path, ndim: int, variable: str) -> 
         wavelengths_nm=wavelengths_nm,
         fwhm_nm=fwhm_nm,
         band_names=band_names,
+        band_colours=gdal_metadata.read_colours(dataset),
         bad_bands=bad_bands,
         nodata=nodata,
         scale=scale,

@@ -155,6 +155,12 @@ def read_band_names(dataset: Any, name: str) -> tuple[tuple[str, ...], tuple[str
     return spectrum.check_band_names(_envi_fields(dataset).get("band names"), dataset.count, name)
 
 
+def read_colours(dataset: Any) -> tuple[str, ...]:
+    """Read the colours that a file declares for its bands, such as ``red``; empty if it declares no red, green or blue."""
+    names = tuple(colour.name for colour in dataset.colorinterp)
+    return names if {"red", "green", "blue"} & {*names} else ()
+
+
 def read_spectrum(
     dataset: Any, name: str
 ) -> tuple[spectrum.Lengths, spectrum.Lengths, tuple[int, ...], tuple[str, ...]]:

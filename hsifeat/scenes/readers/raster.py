@@ -97,6 +97,8 @@ class Raster:
         Centre wavelengths and full widths at half maximum in nm.
     band_names : tuple of str
         Band names, or an empty tuple.
+    band_colours : tuple of str
+        Colour that the file declares for each band, such as ``red``; empty if it declares none.
     bad_bands : tuple of int
         Indices of the bands that the file marks as bad. `array` includes these bands.
     nodata : tuple of float, or tuple of one tuple of float per band
@@ -128,6 +130,7 @@ class Raster:
     wavelengths_nm: NDArray[np.float64] | None = None
     fwhm_nm: NDArray[np.float64] | None = None
     band_names: tuple[str, ...] = ()
+    band_colours: tuple[str, ...] = ()
     bad_bands: tuple[int, ...] = ()
     nodata: NoData = ()
     scale: float = 1.0

@@ -8,7 +8,7 @@ import xarray
 import hsifeat
 from classifiers import fit_model, load_model, predict_map
 from classifiers.table import PixelTable
-from hsifeat.features.channel_names import channel_names
+from hsifeat.features.plane_facts import PlaneFacts, plane_facts
 from hsifeat.runtime.events import Note
 
 NAMES = ("A0", "A1", "A2", "A10")
@@ -45,10 +45,12 @@ def stores(request, tmp_path):
 
 def test_every_way_says_that_channels_are_in_another_order(stores, tmp_path):
     a, b, c = stores
-    assert channel_names(hsifeat.open_features(b)) == {"t0/e": ("A0", "A1", "A10", "A2")}
+    assert plane_facts(hsifeat.open_features(b)) == {
+        "t0/e": PlaneFacts(channels=("A0", "A1", "A10", "A2"), integers=False)
+    }
     fit_model([a], "lda", inputs="planes").save(tmp_path / "model")
     model = load_model(tmp_path / "model")
-    assert model.channel_names == {"t0/e": NAMES}
+    assert model.plane_facts == {"t0/e": PlaneFacts(channels=NAMES, integers=False)}
     ways = {
         "table": lambda listen, other: PixelTable.from_store([a, other], listen=listen),
         "fit": lambda listen, other: fit_model([a, other], "lda", inputs="planes", listen=listen),

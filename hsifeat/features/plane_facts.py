@@ -1,0 +1,145 @@
+"""Facts on the values of planes that their recipes do not have, and notes on scenes whose planes differ in these facts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hsifeat.features.features import Features
+from hsifeat.features.scene_set import single_stores
+from hsifeat.scenes.band_matching import difference_in_order
+
+
+class PlaneFacts(BaseModel):
+    """Facts on the values of a plane. All are unknown for planes that were extracted from the bands of a scene.
+
+    Attributes
+    ----------
+    channels : tuple of str
+        Names of the channels of imported features; empty if unknown.
+    companion_channels : tuple of str
+        Names of the channels of the companion image from which the plane was extracted; empty if unknown.
+    integers : bool or None
+        Whether imported features are integers as stored in a file, without a scale or another way to restore them; None if unknown.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    channels: tuple[str, ...] = ()
+    companion_channels: tuple[str, ...] = ()
+    integers: bool | None = None
+
+
+def plane_facts(features: Features) -> dict[str, PlaneFacts]:
+    """Return the known facts on the values of each plane, by the name of the plane. Planes without known facts are left out."""
+    found = {}
+    for plane in features.planes:
+        store, stored_plane = features.owner(plane)
+        imported, companion = (store.store.manifest.provenance.get(name) for name in ("imported", "companion"))
+        entry = imported.get(str(stored_plane.id)) if isinstance(imported, dict) else None
+        facts = _imported_facts(entry, plane.channels) if store.is_imported else _companion_facts(companion)
+        if facts != PlaneFacts():
+            found[str(plane.id)] = facts
+    return found
+
+
+def _imported_facts(entry: Any, channels: int) -> PlaneFacts:
+    """Return the facts in the provenance of an imported plane. Whatever is damaged counts as unknown."""
+    if not isinstance(entry, dict):
+        return PlaneFacts()
+    names, values, dtype = (entry.get(name) for name in ("channels", "values", "dtype"))
+    channel_names = tuple(map(str, names)) if isinstance(names, list) and len(names) == channels else ()
+    try:
+        integers = None if values is None else values == "as stored" and np.dtype(dtype).kind in "iu"
+    except TypeError:
+        integers = None
+    return PlaneFacts(channels=channel_names, integers=integers)
+
+
+def _companion_facts(companion: Any) -> PlaneFacts:
+    names = companion.get("channels") if isinstance(companion, dict) else None
+    return PlaneFacts(companion_channels=tuple(map(str, names)) if isinstance(names, list) else ())
+
+
+def facts_notes(
+    found: Mapping[str, PlaneFacts], wanted: Mapping[str, PlaneFacts], name: str, wanted_name: str
+) -> list[str]:
+    """Return notes on the planes of a scene whose values have another meaning than in a reference scene.
+
+    There is a note if channels have other names, or if features are integers as stored in one scene and restored in the other.
+
+    Parameters
+    ----------
+    found, wanted : mapping of str to PlaneFacts
+        Facts on the planes of a scene and of the reference scene, see `plane_facts`. Planes of only one scene are not compared.
+    name, wanted_name : str
+        Names of the scene and of the reference scene.
+
+    Examples
+    --------
+    >>> a, b = ({"t0/e": PlaneFacts(channels=names)} for names in (("A", "B"), ("B", "A")))
+    >>> facts_notes(b, a, "b", "a")
+    ["b: the channels of t0/e are taken in their order, although their names differ: 'B' is taken for 'A' of a, which has the same names in another order"]
+    """
+    notes = []
+    for plane in sorted(found.keys() & wanted.keys()):
+        one, other = found[plane], wanted[plane]
+        for what, own_names, names in (
+            (plane, one.channels, other.channels),
+            ("its companion image", one.companion_channels, other.companion_channels),
+        ):
+            if difference := difference_in_order(own_names, names, wanted_name):
+                notes.append(
+                    f"{name}: the channels of {what} are taken in their order, although their names differ: {difference}"
+                )
+        if None not in {one.integers, other.integers} and one.integers != other.integers:
+            raw, rest = (name, wanted_name) if one.integers else (wanted_name, name)
+            notes.append(
+                f"{name}: the values of {plane} are integers as stored in {raw}, but not in {rest}: if they are quantised, import both with the "
+                "same `dequantise`"
+            )
+    return list(dict.fromkeys(notes))
+
+
+def reordered_note(features: Features, planes: Collection[str]) -> str:
+    """Return a note if all bands of a scene are read in another order than its planes were extracted from; else an empty text.
+
+    Planes of equal recipes were extracted from bands in equal order, so wavelengths have been changed since then.
+
+    Parameters
+    ----------
+    features : Features
+        Features of a scene, with the bands of a reference scene.
+    planes : collection of str
+        Names of the planes that are read.
+    """
+    used = [features.owner(plane)[0].recipe for plane in features.planes if str(plane.id) in planes]
+    if not any("projection" in recipe and "companion" not in recipe for recipe in used):
+        return ""
+    bands = single_stores(features)[0].bands
+    count = single_stores(features)[0].store.manifest.scene.bands
+    if bands is None or len(bands) != count or list(bands) == list(range(count)):
+        return ""
+    return (
+        f"{features.name}: by their wavelengths, its bands have another order than those from which its planes were extracted, because wavelengths "
+        "were changed since then: extract its scene with `like` a store with the right wavelengths, and fit models anew"
+    )
+
+
+def facts_of_json(values: Any) -> dict[str, PlaneFacts]:
+    """Convert the facts in a saved model, as JSON values by the name of the plane.
+
+    Raises
+    ------
+    ValueError
+        If a value has another type than a `PlaneFacts`.
+    """
+    if not isinstance(values, dict):
+        raise ValueError("the facts on planes are no object")  # noqa: TRY004  # the content of a file
+    try:
+        return {str(plane): PlaneFacts.model_validate(facts, strict=False) for plane, facts in values.items()}
+    except ValidationError as error:
+        raise ValueError(f"the facts on planes are damaged: {error.errors()[0]['msg']}") from error

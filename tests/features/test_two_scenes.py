@@ -1,0 +1,183 @@
+"""What joins two scenes compares all that gives their columns a meaning: a table of differences and ways.
+
+A difference that is not part of the recipe gives a note in each way: a table, a fit, a benchmark and a prediction.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.enums import ColorInterp
+
+import hsifeat
+from classifiers import compare, fit_model, load_model, predict_map
+from classifiers.table import PixelTable
+from hsifeat.runtime.events import Note
+
+ROWS, COLS = 24, 30
+
+
+def labelled(name, seed, bands=4, **attributes):
+    rng = np.random.default_rng(seed)
+    truth = np.kron(rng.integers(1, 4, (4, 5)), np.ones((6, 6), int)).astype(np.uint8)
+    cube = truth[..., None] * np.arange(1.0, bands + 1) + rng.normal(0, 0.1, (ROWS, COLS, bands))
+    return hsifeat.Scene(name, cube.astype(np.float32), **attributes).with_labels(hsifeat.Labels("gt", truth))
+
+
+def imported(folder, name, seed, **options):
+    scene = labelled(name, seed)
+    features = scene.labels["gt"].classes[..., None] * np.array([20, 30, 40])
+    features = (features + np.random.default_rng(seed).integers(-2, 3, features.shape)).astype(np.int8)
+    return hsifeat.import_planes(scene, {"e": features}, window=1, out=folder / f"{name}.zarr", **options)
+
+
+def with_photograph(folder, name, seed, colours, **options):
+    """Extract a scene from its photograph, whose channels have the given colours."""
+    scene = labelled(name, seed)
+    photograph = np.kron(scene.labels["gt"].classes[..., None] * np.array([60, 40, 20]), np.ones((2, 2, 1), int))
+    order = ["red", "green", "blue"]
+    with rasterio.open(
+        folder / f"{name}.tif",
+        "w",
+        driver="GTiff",
+        height=2 * ROWS,
+        width=2 * COLS,
+        count=3,
+        dtype="uint8",
+        transform=rasterio.Affine(5, 0, 0, 0, -5, 0),
+    ) as file:
+        file.write(photograph[..., [order.index(colour) for colour in colours]].astype(np.uint8).transpose(2, 0, 1))
+        file.colorinterp = [ColorInterp[colour] for colour in colours]
+    np.save(folder / f"{name}.npy", scene.cube)
+    opened = hsifeat.open_scene(folder / f"{name}.npy", companion=folder / f"{name}.tif")
+    return hsifeat.extract(
+        opened.with_labels(scene.labels["gt"]), backbone="untrained:natural32", companion=True, projection="rgb", timesteps=[0],
+        layers=["conv_in"], tile=16, halo=4, noise="none", out=folder / f"{name}.zarr", **options,
+    )  # fmt: skip
+
+
+def without_band(folder, name, seed, dropped, **attributes):
+    """Import features of a scene without wavelengths and names, from which a band was left out."""
+    whole = labelled(name, seed, bands=5, **attributes)
+    scene = replace(whole.without_bands([dropped]), notes=())
+    return hsifeat.import_planes(
+        scene, {"e": np.ones((ROWS, COLS, 1), np.float32)}, window=1, out=folder / f"{name}.zarr"
+    )
+
+
+QUANTISED = "the values of t0/e are integers as stored in "
+DIFFERENCES = {
+    "dequantised": (
+        "planes",
+        partial(imported, name="a", seed=0),
+        partial(imported, name="b", seed=1, dequantise="alphaearth", dtype="float16"),
+        partial(imported, name="c", seed=1),
+        QUANTISED,
+    ),
+    "reflectance scales": (
+        "spectra",
+        partial(without_band, name="a", seed=0, dropped=1, scale=10000.0),
+        partial(without_band, name="b", seed=1, dropped=1),
+        partial(without_band, name="c", seed=1, dropped=1, scale=10000.0),
+        "its reflectance scale is 1, and that of",
+    ),
+    "colours of photographs": (
+        "planes",
+        partial(with_photograph, name="a", seed=0, colours=("red", "green", "blue")),
+        partial(with_photograph, name="b", seed=1, colours=("blue", "green", "red")),
+        partial(with_photograph, name="c", seed=1, colours=("red", "green", "blue")),
+        "the channels of its companion image are taken in their order, although their names differ: 'blue' is taken for 'red' of",
+    ),
+    "bands that were left out": (
+        "spectra",
+        partial(without_band, name="a", seed=0, dropped=1),
+        partial(without_band, name="b", seed=1, dropped=3),
+        partial(without_band, name="c", seed=1, dropped=1),
+        "other bands of their files were left out: 'band 1' is taken for 'band 2' of",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=DIFFERENCES)
+def stores(request, tmp_path_factory):
+    inputs, a, b, c, expected = DIFFERENCES[request.param]
+    folder = tmp_path_factory.mktemp("stores")
+    return inputs, expected, *(store(folder).location.path for store in (a, b, c))
+
+
+WAYS = ("table", "fit", "bench", "predict")
+
+
+def join(way, inputs, a, other, folder, listen):
+    if way == "table":
+        PixelTable.from_store(
+            [a, other], spectra=inputs == "spectra", planes=[] if inputs == "spectra" else None, listen=listen
+        )
+    elif way == "fit":
+        fit_model([a, other], "lda", inputs=inputs, listen=listen)
+    elif way == "bench":
+        compare(
+            [a, other], heads=["lda"], inputs=[inputs], splits=["blocks:6+2:0.3"], seeds=1, sweep=False, jobs=1, out=folder / "report",
+            listen=listen,
+        )  # fmt: skip
+    else:
+        fit_model([a], "lda", inputs=inputs).save(folder / "model")
+        predict_map(hsifeat.open_features(other), load_model(folder / "model"), listen=listen)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_says_what_differs(stores, way, tmp_path):
+    inputs, expected, a, differing, alike = stores
+    for other, count in ((differing, 1), (alike, 0)):
+        events = []
+        join(way, inputs, a, other, tmp_path, events.append)
+        said = [event.message for event in events if isinstance(event, Note) and expected in event.message]
+        assert len(said) == count, said
+
+
+def test_a_photograph_of_another_scene_is_no_other_option(tmp_path):
+    a, b = (with_photograph(tmp_path, name, seed, ("red", "green", "blue")) for name, seed in (("a", 0), ("b", 1)))
+    model = fit_model([a], "lda", inputs="planes")
+    found = predict_map(hsifeat.open_features(b), model)
+    truth = hsifeat.open_features(b).labels().classes
+    assert (found == truth).mean() > 0.9
+    assert hsifeat.open_features(a).options == hsifeat.open_features(b).options
+
+
+@pytest.mark.parametrize(
+    ("colours", "expected"), [("red green blue", False), ("blue green red", True), ("green red blue", True)]
+)
+def test_a_note_says_if_a_photograph_is_not_read_as_red_green_blue(colours, expected, tmp_path):
+    events = []
+    with_photograph(tmp_path, "a", 0, colours.split(), listen=events.append)
+    said = [
+        event.message
+        for event in events
+        if isinstance(event, Note) and "takes them as red, green and blue" in event.message
+    ]
+    assert len(said) == expected
+    assert all(", ".join(colours.split()) in text for text in said)
+
+
+def test_bands_keep_their_numbers_in_the_file(tmp_path):
+    scene = labelled("a", 0, bands=6)
+    assert scene.band_numbers == ()
+    kept = scene.without_bands([1]).with_bands([4, 0, 2])
+    assert kept.band_numbers == (5, 0, 3)
+    store = hsifeat.import_planes(kept, {"e": np.ones((ROWS, COLS, 1), np.float32)}, window=1, out=tmp_path / "a.zarr")
+    assert hsifeat.open_features(store.location.path).scene.band_numbers == (5, 0, 3)
+    assert hsifeat.open_scene(tmp_path / "a.zarr/scene").band_numbers == (5, 0, 3)
+    np.save(tmp_path / "b.npy", scene.cube)
+    assert hsifeat.open_scene(tmp_path / "b.npy", bad_bands=[0, 3]).band_numbers == (1, 2, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"band_numbers": (1, 2)}, "band_numbers"), ({"band_numbers": (0, 1, 2, -1)}, "band_numbers"), ({"band_numbers": "0123"}, "band_numbers"),
+     ({"companion": np.ones((ROWS, COLS, 3)), "companion_names": ("red", "green")}, "2 companion_names for 3 channels")],
+)  # fmt: skip
+def test_wrong_names_and_numbers_are_refused(wrong, message):
+    with pytest.raises(hsifeat.SceneError, match=message):
+        labelled("a", 0, **wrong)
