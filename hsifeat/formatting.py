@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from reprlib import repr as short_repr
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from hsifeat.quiet_warnings import ignored_warnings
+from hsifeat.quiet_warnings import ignored_warnings, recorded_warnings
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from matplotlib.figure import Figure
 
 # Control characters except tab and line feed, embeddings and overrides of the text direction, lone surrogates and two code
 # points that are no characters. Terminals obey them, XML forbids them, or UTF-8 can't encode them.
@@ -28,6 +31,8 @@ _MARKDOWN = re.compile(r"[\\`*\[\]|]|<(?=[A-Za-z/!?])|&(?=#|\w+;)")
 _MAX_BYTES = 2**63
 _MAX_SECONDS = 1000 * 365.25 * 24 * 3600
 _figure_lock = RLock()
+# Start of matplotlib's warning about a letter that is drawn as a box.
+_MISSING = "Glyph .* missing from"
 # Families of fonts with letters of East and South Asia, by the beginnings of their names.
 _FALLBACK_FONTS = (
     "Noto Sans CJK", "Noto Sans SC", "Noto Sans JP", "Noto Sans KR", "Source Han Sans", "WenQuanYi", "Microsoft YaHei", "SimHei", "PingFang",
@@ -91,7 +96,7 @@ def literal_figure_text(**settings: Any) -> Iterator[None]:
     """Within the ``with`` block, draw names in figures of matplotlib literally.
 
     Dollar signs do not start a formula. Characters that are missing in the font are drawn in another font that is installed, see
-    `installed_fallbacks`, or else as boxes, without a warning.
+    `installed_fallbacks`, or else as boxes, without a warning; see `save_png`.
     Settings of matplotlib apply to all threads. Blocks of several threads therefore run one after another.
 
     Parameters
@@ -106,7 +111,7 @@ def literal_figure_text(**settings: Any) -> Iterator[None]:
         rc_context(
             {"text.parse_math": False, "font.family": [*rcParams["font.family"], *installed_fallbacks()], **settings}
         ),
-        ignored_warnings(UserWarning, message="Glyph .* missing from"),
+        ignored_warnings(UserWarning, message=_MISSING),
     ):
         yield
 
@@ -118,6 +123,33 @@ def installed_fallbacks() -> tuple[str, ...]:
 
     installed = sorted({font.name for font in fontManager.ttflist})
     return tuple(name for family in _FALLBACK_FONTS for name in installed if name.startswith(family))
+
+
+def save_png(figure: Figure, file: str | Path | IO[bytes], name: str, **options: Any) -> tuple[str, ...]:
+    """Write a figure of matplotlib as PNG, and return a note if letters are drawn as boxes, because no font of figures has them.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Figure that was drawn in a block of `literal_figure_text`. This function is called in such a block, too.
+    file : str, Path or binary file
+        Where to write the figure.
+    name : str
+        Name of the figure in the note.
+    **options
+        Further options of ``savefig``.
+    """
+    with recorded_warnings() as messages:
+        figure.savefig(file, format="png", **options)
+    boxes = [message for message in messages if re.match(_MISSING, message)]
+    for message in messages:
+        if message not in boxes:
+            warnings.warn(message, stacklevel=2)
+    if not boxes:
+        return ()
+    return (
+        f"{name}: letters that no font of figures has are drawn as boxes; fonts such as Noto Sans CJK are used if they are installed",
+    )
 
 
 def template_environment(package: str) -> Environment:

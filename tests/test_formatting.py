@@ -1,5 +1,6 @@
 """Sizes and durations in text: exact where they are parsed, short where they are written. Settings of figures in threads."""
 
+import io
 import unicodedata
 from fractions import Fraction
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ import matplotlib as mpl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
 from hsifeat.formatting import (
@@ -18,6 +20,7 @@ from hsifeat.formatting import (
     installed_fallbacks,
     literal_figure_text,
     parse_bytes,
+    save_png,
 )
 from tests.helpers.two_threads import Meeting, run_together
 
@@ -114,3 +117,12 @@ def test_figures_fall_back_to_installed_fonts(monkeypatch):
     finally:
         installed_fallbacks.cache_clear()
     assert list(mpl.rcParams["font.family"]) == before
+
+
+def test_other_warnings_than_those_on_letters_are_shown():
+    """A figure without margins: matplotlib warns that its layout is impossible."""
+    with literal_figure_text():
+        figure = Figure(figsize=(0.1, 0.1), layout="constrained")
+        figure.subplots().set_title("corn")
+        with pytest.warns(UserWarning, match="constrained_layout not applied"):
+            assert save_png(figure, io.BytesIO(), "x.png") == ()

@@ -6,6 +6,7 @@ A suggested superpixel is uncertain, resembles a large part of the scene, and di
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +36,13 @@ class Suggestion:
     segment : int
         Number of the superpixel, from 1, as in `Segments.numbers`.
     uncertainty : float
-        1 minus the difference between the two highest class probabilities of the superpixel.
+        1 minus the difference between the two highest class probabilities of the superpixel; 1 if `basis` is not ``map``.
     share : float
         Share of the scene's pixels, from 0 to 1. It counts the pixels that are more similar to this superpixel than to any
         labelled superpixel or any superpixel suggested before.
+    basis : {"map", "no map", "no pixel"}
+        What `uncertainty` is based on. ``map``: class probabilities of the map. ``no map``: there are too few labels for a map.
+        ``no pixel``: class probabilities are computed on a coarse grid of a large scene, and the superpixel has no pixel there.
     """
 
     row: int
@@ -46,21 +50,26 @@ class Suggestion:
     segment: int
     uncertainty: float
     share: float
+    basis: Literal["map", "no map", "no pixel"] = "map"
 
     def describe(self) -> str:
         """Return the reason for the suggestion in one sentence.
 
         >>> Suggestion(3, 4, 1, 0.8, 0.05).describe()
         'The map is unsure here (80 %), and 5 % of the scene is more like this place than like any label.'
-        >>> Suggestion(3, 4, 1, 1.0, 1.0).describe()
+        >>> Suggestion(3, 4, 1, 1.0, 1.0, "no map").describe()
         'There is no map here yet, and much of the scene is like this place.'
+        >>> Suggestion(3, 4, 1, 1.0, 0.05, "no pixel").describe()
+        'The map was not checked at this small place, and 5 % of the scene is more like this place than like any label.'
         """
-        if self.uncertainty == 1:
+        if self.basis == "no map":
             return "There is no map here yet, and much of the scene is like this place."
-        return (
-            f"The map is unsure here ({100 * self.uncertainty:.0f} %), and {100 * self.share:.0f} % of the scene is more like this place "
-            "than like any label."
+        state = (
+            f"The map is unsure here ({100 * self.uncertainty:.0f} %)"
+            if self.basis == "map"
+            else "The map was not checked at this small place"
         )
+        return f"{state}, and {100 * self.share:.0f} % of the scene is more like this place than like any label."
 
 
 class Suggester:
@@ -155,7 +164,7 @@ class Suggester:
         among = mask if among is None else among & mask
         candidates, distances = self._candidates(among)
         taken = np.unique(numbers[(classes > 0) & mask]) - 1
-        uncertainty = self.uncertainty(classes)
+        uncertainty, sampled = self._map_uncertainty(classes)
         nearest = np.full(self.segments.count, 2 * self._distances.max())
         if len(taken):
             # With many labels, a matrix of all distances would not fit in memory.
@@ -169,7 +178,10 @@ class Suggester:
             to_segment = _squared_distances(places, places[[segment]])[:, 0]
             share = float(np.average(to_segment < nearest, weights=self.segments.sizes[1:]))
             row, col = self._typical_pixel(segment, among)
-            found.append(Suggestion(row, col, segment + 1, float(uncertainty[segment]), share))
+            basis: Literal["map", "no map", "no pixel"] = (
+                "no map" if sampled is None else "map" if sampled[segment] else "no pixel"
+            )
+            found.append(Suggestion(row, col, segment + 1, float(uncertainty[segment]), share, basis))
             nearest = np.minimum(nearest, to_segment)
             allowed &= candidates != segment
             apart &= allowed & ~np.isin(candidates, self._neighbours(np.array([segment])))
@@ -224,20 +236,25 @@ class Suggester:
 
         All values are 1 while there are too few labels for a map.
         """
-        shape = self.mapper.columns.shape
-        classes = checked_labels(classes, shape)
+        return self._map_uncertainty(checked_labels(classes, self.mapper.columns.shape))[0]
+
+    def _map_uncertainty(self, classes: NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+        """Return the uncertainty of each superpixel, and whether class probabilities were computed in the superpixel.
+
+        The first result is a (superpixels,) float64 array, and the second is a (superpixels,) bool array; None without a map.
+        """
         try:
             head = self.mapper.fit(classes)
         except HeadError:
-            return np.ones(self.segments.count)
-        step = screen_step(shape, _MAP_PX)
+            return np.ones(self.segments.count), None
+        step = screen_step(self.mapper.columns.shape, _MAP_PX)
         p = self.mapper.scene_probabilities(head, step)
         numbers = self.segments.numbers[::step, ::step].ravel()
         pixels = np.bincount(numbers, minlength=self.segments.count + 1)[1:]
         sums = np.stack([np.bincount(numbers, values.ravel(), self.segments.count + 1)[1:] for values in p])
         ranked = np.sort(sums / np.maximum(pixels, 1), axis=0)
         # A superpixel without a pixel on the coarse grid gets the uncertainty 1.
-        return np.asarray(1 - (ranked[-1] - ranked[-2]), np.float64)
+        return np.asarray(1 - (ranked[-1] - ranked[-2]), np.float64), pixels > 0
 
     def _neighbours(self, segments: NDArray[np.integer]) -> NDArray[np.integer]:
         """Return the indices of the superpixels that touch one of `segments`. Members of `segments` may be among them."""

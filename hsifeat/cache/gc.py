@@ -10,21 +10,28 @@ from hsifeat.cache import catalogue
 from hsifeat.cache.sample_cache import delete_orphans
 from hsifeat.cache.usage import StoreUsage, list_usage, store_bytes
 from hsifeat.errors import StoreError
-from hsifeat.files import cache_folder, delete_leftovers
+from hsifeat.files import cache_folder, delete_leftovers, disk_errors
 from hsifeat.store.keys import refuse_foreign_files
-from hsifeat.store.location import Location, as_location
+from hsifeat.store.location import LocalLocation, Location, as_location
 from hsifeat.store.locks import delete_free_locks, delete_free_marks, exclusive_lock
 from hsifeat.store.read_cache import samples_folder
 
 
-def remove_store(location: Location) -> int:
+def remove_store(location: Location, *others: Location) -> int:
     """Delete a store, its cached samples and its catalogue entry, and return the number of bytes freed.
+
+    Parameters
+    ----------
+    location : Location
+        The store, or a symbolic link to it. A link is deleted with its store.
+    *others : Location
+        Further locations of the same store. Those that are links are deleted, too.
 
     Raises
     ------
     StoreError
         If the store does not exist, is in use or is read-only. If the folder of the store contains files that hsifeat
-        did not write.
+        did not write. If a link can't be deleted.
     """
     _check_removable(location)
     entries = catalogue.entries()
@@ -33,12 +40,21 @@ def remove_store(location: Location) -> int:
         key = ""  # Another store shares the samples.
     with exclusive_lock(location):
         size_bytes = store_bytes(location, key)
-        # If the location is a link, delete the store that the link refers to.
+        # If the location is a link, delete the store that the link refers to, and at last the link.
         as_location(location.identity).clear()
         if key:
             shutil.rmtree(samples_folder(key), ignore_errors=True)
         catalogue.remove_entry(location)
+    for link in store_links(location, *others):
+        with disk_errors(link):
+            link.unlink(missing_ok=True)
     return size_bytes
+
+
+def store_links(*locations: Location) -> list[Path]:
+    """Return the paths of those locations that are symbolic links, without repetitions."""
+    paths = [location.path for location in locations if isinstance(location, LocalLocation)]
+    return [path for path in dict.fromkeys(paths) if path.is_symlink()]
 
 
 def _check_removable(location: Location) -> None:

@@ -33,7 +33,7 @@ def upload_files(transport: Transport, named: Sequence[tuple[str, Path]], listen
     Raises
     ------
     SceneError
-        If a file does not exist. If two files have the same name in the upload. If a file becomes shorter during the upload.
+        If a file does not exist, or is a folder. If two files have the same name in the upload. If a file becomes shorter during the upload.
     ServiceError
         If the service refuses a file, or can't be reached.
     """
@@ -43,6 +43,11 @@ def upload_files(transport: Transport, named: Sequence[tuple[str, Path]], listen
             raise SceneError(f"{path} and {paths[name]} would both be named {name} in the upload: rename one of them")
     files, sizes = [], []
     for name, path in named:
+        if path.is_dir():
+            raise SceneError(
+                f"{path} is a folder, and only files can be uploaded (MATLAB, NumPy, HDF5, NetCDF 4, GeoTIFF or ENVI): convert it to one "
+                "file, such as .nc or .tif, or give a path below one of the folders of the service"
+            )
         if not path.is_file():
             raise SceneError(f"no such file: {path}")
         with path.open("rb") as file:

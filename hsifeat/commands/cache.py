@@ -151,7 +151,7 @@ def remove_stores(
     Example: `hsifeat cache rm ip`
     """
     from hsifeat.cache.catalogue import find_store
-    from hsifeat.cache.gc import delete_remains, remove_store
+    from hsifeat.cache.gc import delete_remains, remove_store, store_links
     from hsifeat.files import cache_folder
     from hsifeat.formatting import format_bytes
 
@@ -161,10 +161,8 @@ def remove_stores(
     for location in map(find_store, stores):
         named.setdefault(location.identity, []).append(location)
     for real, locations in named.items():
-        freed = format_bytes(remove_store(locations[0]))
-        links = dict.fromkeys(str(location) for location in locations if Path(str(location)).is_symlink())
-        for link in links:
-            Path(link).unlink()
+        links = store_links(*locations)
+        freed = format_bytes(remove_store(*locations))
         also = "".join(f" and the link {link}" for link in links)
         terminal.say(f"deleted {real if links else locations[0]}{also}: {freed}")
 

@@ -67,7 +67,8 @@ def show_scene(
     for note in (*scene.notes, *scene.validity_notes, *scene.label_notes):
         terminal.note(note)
     if plot_file is not None:
-        write_scene_plot(scene, plot_file)
+        for note in write_scene_plot(scene, plot_file):
+            terminal.note(note)
     if as_json:
         terminal.show_json(summary)
         return

@@ -10,6 +10,8 @@ from hsifeat.scenes.array_views import SplitAxisView, TransposedView
 from hsifeat.types import Cube
 
 _AXES = ("rows", "cols", "bands")
+# Orders of axes that are assumed, the most common first.
+_ORDERS = _AXES, ("bands", "rows", "cols"), ("rows", "bands", "cols")
 _FORMS = "rows, cols and bands in any order, or bands and pixels, such as bands,rows,cols or bands,pixels"
 
 
@@ -43,7 +45,12 @@ def parse_axes(text: str | None) -> tuple[str, ...] | None:
 
 
 def order_axes(
-    array: Cube, axes: tuple[str, ...] | None, rows: int | None, cols: int | None, name: str
+    array: Cube,
+    axes: tuple[str, ...] | None,
+    rows: int | None,
+    cols: int | None,
+    name: str,
+    wavelengths: int | None = None,
 ) -> tuple[Cube, tuple[str, ...]]:
     """Return a view of an array with its axes in the order rows, columns, bands.
 
@@ -58,6 +65,8 @@ def order_axes(
         required. If rows and columns have separate axes, `rows` and `cols` must be None.
     name : str
         Name of the file, for notes and errors.
+    wavelengths : int, optional
+        Number of wavelengths in the file. If the order is guessed, an axis of this length is that of the bands.
 
     Returns
     -------
@@ -76,7 +85,7 @@ def order_axes(
     """
     notes: tuple[str, ...] = ()
     if axes is None:
-        axes, notes = _guess_axes(array.shape, name)
+        axes, notes = _guess_axes(array.shape, name, wavelengths)
     if len(axes) == 2:
         pixels = next(axis for axis in axes if axis.startswith("pixels"))
         rows, cols = _complete_shape(array.shape[axes.index(pixels)], rows, cols, name)
@@ -101,16 +110,20 @@ def _transpose(array: Cube, order: tuple[int, ...]) -> Cube:
     return array.transpose(order) if isinstance(array, np.ndarray) else TransposedView(array, order)
 
 
-def _guess_axes(shape: tuple[int, ...], name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _guess_axes(shape: tuple[int, ...], name: str, wavelengths: int | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Guess the axis order, and return it with a note.
 
-    Bands are the first axis if only the last two axes have equal lengths. Otherwise, bands are the last axis.
+    Bands are the first axis if only the last two axes have equal lengths. Otherwise, bands are the last axis. If
+    this axis has another length than the wavelengths, bands are the last, first or second axis that has their length.
     """
     first, second, third = shape
-    axes = ("bands", "rows", "cols") if first != second == third else _AXES
+    axes, reason = _ORDERS[first != second == third], ""
+    if wavelengths in shape and shape[axes.index("bands")] != wavelengths:
+        axes = next(order for order in _ORDERS if shape[order.index("bands")] == wavelengths)
+        reason = f", because the file has {wavelengths} wavelengths"
     sizes = " x ".join(map(str, shape))
     return axes, (
-        f"{name}: assumed the axes of its {sizes} values to be {', '.join(axes)}; set `axes` if this is wrong",
+        f"{name}: assumed the axes of its {sizes} values to be {', '.join(axes)}{reason}; set `axes` if this is wrong",
     )
 
 

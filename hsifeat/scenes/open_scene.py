@@ -20,7 +20,7 @@ from hsifeat.scenes.readers import Raster, read_raster
 from hsifeat.scenes.readers.band_files import stack_band_files
 from hsifeat.scenes.readers.pixel_coordinates import pixel_georeference
 from hsifeat.scenes.readers.source_paths import is_url, path_exists, split_variable
-from hsifeat.scenes.readers.spectral_vectors import attach_spectrum
+from hsifeat.scenes.readers.spectral_vectors import attach_spectrum, count_wavelengths
 from hsifeat.scenes.registry.external import is_fusion_scene, load_fusion_scene
 from hsifeat.scenes.registry.load import load_public_scene
 from hsifeat.scenes.registry.public_scenes import REGISTRY
@@ -209,7 +209,7 @@ def _open_files(
         raise SceneError(f"{path}: its format defines the axes: leave out `axes`, `rows` and `cols`")
     array, notes = raster.array, (*raster.scale_notes, *raster.notes)
     if not raster.ordered:
-        array, axis_notes = order_axes(array, axes, rows, cols, path.name)
+        array, axis_notes = order_axes(array, axes, rows, cols, path.name, count_wavelengths(raster))
         notes += axis_notes
     array, copy_notes = rechunk_for_blocks(array, path.name)
     raster = replace(raster, array=array, notes=(*notes, *copy_notes))

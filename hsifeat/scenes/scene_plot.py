@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.files import atomic_write, check_output
-from hsifeat.formatting import format_count, literal_figure_text
+from hsifeat.formatting import format_count, literal_figure_text, save_png
 from hsifeat.scenes.colours import false_colour, rgb_bands
 from hsifeat.scenes.label_map import Labels
 from hsifeat.scenes.scene import Scene
@@ -54,8 +54,8 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
     return path
 
 
-def write_scene_plot(scene: Scene, path: Path) -> None:
-    """Write the picture of a scene as PNG.
+def write_scene_plot(scene: Scene, path: Path) -> tuple[str, ...]:
+    """Write the picture of a scene as PNG, and return a note if letters of names are drawn as boxes.
 
     If the scene has more than `MAX_PX` rows or columns, it is subsampled to at most `MAX_PX` rows and columns.
     """
@@ -92,7 +92,7 @@ def write_scene_plot(scene: Scene, path: Path) -> None:
             location = "outside lower center" if wide else "outside right upper"
             figure.legend(handles=_patches(common), loc=location, ncols=columns, frameon=False)
         with atomic_write(path) as part:
-            figure.savefig(part, format="png", metadata=_SOFTWARE)
+            return save_png(figure, part, path.name, metadata=_SOFTWARE)
 
 
 def _draw_panel(axes: Axes, image: NDArray[np.uint8], title: str) -> None:

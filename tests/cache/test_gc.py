@@ -110,11 +110,15 @@ def test_rm_deletes_a_store_and_its_entry(three, cli):
     ]
 
 
-def test_rm_by_a_link_deletes_the_store(three, tmp_path):
+def test_rm_by_a_link_deletes_the_store_and_the_link(three, tmp_path):
     link = tmp_path / "link.zarr"
     link.symlink_to(three[0])
     remove_store(as_location(link))
-    assert not three[0].exists() and [entry.name for entry in catalogue.entries()] == ["c", "b", "mine"]
+    assert (
+        not three[0].exists()
+        and not link.is_symlink()
+        and [entry.name for entry in catalogue.entries()] == ["c", "b", "mine"]
+    )
 
 
 def test_a_store_with_foreign_files_is_not_deleted(three):
@@ -152,3 +156,12 @@ def test_the_command_deletes_a_store_and_the_link_to_it(three, tmp_path, cli):
     link.symlink_to(three[0])
     assert f"deleted {three[0]} and the link {link}" in cli("cache", "rm", link)
     assert not three[0].exists() and not link.is_symlink()
+
+
+def test_all_links_in_one_command_are_deleted(three, tmp_path, cli):
+    links = [tmp_path / "first.zarr", tmp_path / "second.zarr"]
+    for link in links:
+        link.symlink_to(three[0])
+    output = cli("cache", "rm", links[0], three[0], *links[::-1])
+    assert output.startswith(f"deleted {three[0]} and the link {links[0]} and the link {links[1]}: ")
+    assert not three[0].exists() and not any(link.is_symlink() for link in links)

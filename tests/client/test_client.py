@@ -280,6 +280,15 @@ def test_a_file_that_becomes_shorter_ends_the_upload(tmp_path, pauses):
         upload_files(transport_to(answer), [(path.name, path)], silent)
 
 
+@pytest.mark.parametrize("name", ["cube.zarr", "bands"])
+def test_a_folder_is_refused_before_anything_is_sent(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(
+        SceneError, match=rf"{name} is a folder, and only files can be uploaded \(MATLAB, NumPy, .*: convert it"
+    ):
+        upload_files(transport_to(pytest.fail), [(name, tmp_path / name)], silent)
+
+
 def test_bytes_that_are_added_to_a_file_are_not_sent(tmp_path):
     path, sent = tmp_path / "a.dat", []
     path.write_bytes(b"x" * 100)

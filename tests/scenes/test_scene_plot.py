@@ -54,6 +54,13 @@ def test_pictures_of_scenes_of_every_shape(tmp_path, rows, cols, maps):
     assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["x.png"]
 
 
+def test_letters_that_no_font_has_are_noted(tmp_path, monkeypatch):
+    monkeypatch.setattr("hsifeat.formatting.installed_fallbacks", tuple)
+    assert write_scene_plot(scene(30, 20, [{1: "corn"}]), tmp_path / "x.png") == ()
+    (note,) = write_scene_plot(scene(30, 20, [{1: "corn", 2: "小麦"}, {1: "玉米"}]), tmp_path / "y.png")
+    assert note.startswith("y.png: letters that no font of figures has are drawn as boxes")
+
+
 def test_of_a_large_scene_every_nth_pixel_is_drawn():
     class Counted:
         shape, dtype, read = (3 * MAX_PX, 7, 3), np.dtype(np.uint16), 0

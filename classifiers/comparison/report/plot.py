@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from hsifeat.formatting import literal_figure_text, printable
+from hsifeat.formatting import literal_figure_text, printable, save_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,14 +64,23 @@ class Plot:
         # Names may contain control characters, which XML forbids.
         return printable(vector.getvalue()).encode()
 
-    @cached_property
+    @property
     def png(self) -> bytes:
         """PNG with a white background."""
+        return self._png[0]
+
+    @property
+    def png_notes(self) -> tuple[str, ...]:
+        """A note if letters are drawn as boxes in the PNG, because no font of figures has them. It is the same for all plots."""
+        return self._png[1]
+
+    @cached_property
+    def _png(self) -> tuple[bytes, tuple[str, ...]]:
         raster, content = io.BytesIO(), self._content
         options: Any = {"dpi": _PNG_DPI, "facecolor": "white", "metadata": {"Software": None}}
         with literal_figure_text(**_RC):
-            self._figure.savefig(raster, format="png", bbox_inches=content, **options)
-        return raster.getvalue()
+            notes = save_png(self._figure, raster, "PNG figures", bbox_inches=content, **options)
+        return raster.getvalue(), notes
 
     @property
     def page(self) -> bytes:

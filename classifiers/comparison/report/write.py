@@ -65,7 +65,7 @@ def write_report(comparison: Comparison, folder: str | Path, *, listen: Listener
         ``report.html``, ``figures/`` (SVG and PNG), and ``maps/`` (GeoTIFFs of the labels, and of classes and confidence for
         each run with seed 0).
     listen : callable
-        Callback that receives notes about the maps.
+        Callback that receives notes about the maps and figures.
 
     Returns
     -------
@@ -168,10 +168,11 @@ def _plan_figures(plots: ReportPlots, names: Mapping[tuple[BenchEntry, str], str
 
 
 def _plot_writers(name: str, draw: Callable[[], Plot]) -> dict[str, FileWriter]:
-    return {
-        f"{name}.svg": _without_notes(lambda path: write_file(path, draw().svg)),
-        f"{name}.png": _without_notes(lambda path: write_file(path, draw().png)),
-    }
+    def write_png(path: Path) -> Iterable[str]:
+        write_file(path, draw().png)
+        return draw().png_notes
+
+    return {f"{name}.svg": _without_notes(lambda path: write_file(path, draw().svg)), f"{name}.png": write_png}
 
 
 def _plan_maps(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf
 
+from hsifeat.formatting import format_count
 from hsifeat.scenes.readers import spectrum
 from hsifeat.scenes.readers.raster import FileVariable, Raster
 from hsifeat.scenes.readers.scopes import nearest
@@ -62,6 +64,20 @@ def select_spectral_vectors(variables: Mapping[str, FileVariable], name: str) ->
     }
 
 
+def count_wavelengths(raster: Raster) -> int | None:
+    """Return the number of values in the vectors of wavelengths or wavenumbers of a cube.
+
+    The result is None if there is no such vector, or if their lengths differ. Single numbers are no vectors, and vectors with values
+    that are not positive numbers do not count.
+    """
+    lengths = {
+        max(vector.array.shape)
+        for key, vector in raster.spectral_vectors.items()
+        if _last(key) in WAVELENGTH_NAMES | WAVENUMBER_NAMES and all(0 < value < inf for value in vector.values())
+    } - {1}
+    return lengths.pop() if len(lengths) == 1 else None
+
+
 def attach_spectrum(raster: Raster, name: str) -> Raster:
     """Set the wavelengths, bandwidths and bad bands of a cube from its spectral vectors.
 
@@ -75,7 +91,7 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
     Returns
     -------
     Raster
-        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`. Vectors without one value per band are ignored. If several
+        Raster with `wavelengths_nm`, `fwhm_nm` and `bad_bands`. Vectors without one value per band are ignored, with a note. If several
         groups of the file have vectors of the same kind, only the group nearest to the cube counts; see `nearest`. An
         attribute is set if exactly one vector of its kind remains.
     """
@@ -96,9 +112,9 @@ def attach_spectrum(raster: Raster, name: str) -> Raster:
             choice = f"used {keys[0]}" if len(keys) == 1 else f"found {', '.join(keys)} and used none"
             notes.append(f"{name}: {choice} as the {kind} of its bands")
     notes += [
-        f"{name}: {key} has {max(vector.array.shape)} values for {bands} bands; it is ignored"
+        f"{name}: {key} has {format_count(max(vector.array.shape), 'value')} for {format_count(bands, 'band')}; it is ignored"
         for key, vector in raster.spectral_vectors.items()
-        if _last(key) in GOOD_BAND_NAMES and key not in candidates
+        if key not in candidates
     ]
     notes += bad_band_notes([key for key in candidates if _last(key) in BAD_BAND_NAMES], name)
     centres, widths, good = (None if vector is None else vector.values() for vector in vectors)

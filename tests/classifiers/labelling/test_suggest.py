@@ -91,6 +91,39 @@ def test_without_labels_the_most_common_kind_of_ground_comes_first(columns):
     assert kind[places[0].row, places[0].col] == 0
     assert {kind[place.row, place.col] for place in places} == {0, 1, 2}
     assert places[0].uncertainty == 1
+    assert places[0].describe().startswith("There is no map here yet")
+
+
+def striped_suggester(columns):
+    """Two classes far apart in alternating columns, and superpixels of 2 x 2 pixels that are half of one and half of the other."""
+    kind = np.arange(53) % 2 + np.zeros((75, 1), int)
+    noise = np.random.default_rng(0).normal(0, 0.01, columns.values.shape)
+    values = (noise + 100 * np.eye(2, columns.values.shape[1])[kind.ravel()[columns.pixels]]).astype(np.float32)
+    numbers = (np.arange(75)[:, None] // 2 * 27 + np.arange(53) // 2 + 1).astype(np.int32)
+    flat = replace(columns, values=values)
+    labels = np.where((np.arange(75)[:, None] < 4) & (np.arange(53) < 20), kind + 1, 0)
+    return Suggester(QuickMapper(flat, smooth="none"), Segments(numbers, segment_places(flat, numbers))), labels
+
+
+def test_a_tie_of_two_classes_is_uncertain_and_has_a_map(columns):
+    suggester, labels = striped_suggester(columns)
+    places = suggester.suggest(labels, 5)
+    assert {place.uncertainty for place in places} == {1}
+    for place in places:
+        assert place.describe().startswith("The map is unsure here (100 %), and ")
+
+
+def test_superpixels_between_the_pixels_of_a_coarse_grid_are_not_said_to_have_no_map(columns, monkeypatch):
+    """On a grid of every fourth row and column, most superpixels of 2 x 2 pixels have no pixel."""
+    monkeypatch.setattr(suggest, "_MAP_PX", 25)
+    suggester, labels = striped_suggester(columns)
+    reasons = {}
+    for segment in (541, 542, 543, 568, 569, 570):
+        among = suggester.segments.numbers == segment
+        (place,) = suggester.suggest(labels, 1, among=among)
+        on_grid = any(row % 4 == 0 and col % 4 == 0 for row, col in np.argwhere(among))
+        reasons.setdefault(on_grid, set()).add(place.describe().partition(",")[0].partition(" (")[0])
+    assert reasons == {True: {"The map is unsure here"}, False: {"The map was not checked at this small place"}}
 
 
 def test_a_seed_that_only_large_scenes_use_is_checked_for_all(columns, suggester):

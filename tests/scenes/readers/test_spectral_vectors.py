@@ -85,6 +85,66 @@ def test_vectors_beside_cubes_with_bands_first(tmp_path):
     np.testing.assert_array_equal(flat_scene.wavelengths_nm, NM)
 
 
+@FORMATS
+@pytest.mark.parametrize(
+    ("order", "axes"),
+    [
+        pytest.param((2, 0, 1), "bands, rows, cols", id="first"),
+        pytest.param((0, 2, 1), "rows, bands, cols", id="second"),
+    ],
+)
+def test_the_number_of_wavelengths_states_which_axis_has_the_bands(tmp_path, suffix, order, axes):
+    scene = open_scene(written(tmp_path / f"x{suffix}", CUBE.transpose(order), wavelength=NM))
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
+    np.testing.assert_array_equal(scene.wavelengths_nm, NM)
+    assert f"to be {axes}, because the file has 5 wavelengths; set `axes` if this is wrong" in " ".join(scene.notes)
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".npz"])
+@pytest.mark.parametrize(
+    ("shape", "order", "axes"),
+    [
+        pytest.param((6, 5, 5), (0, 1, 2), "rows, cols, bands, because", id="columns-equal-bands"),
+        pytest.param((5, 5, 6), (1, 2, 0), "bands, rows, cols, because", id="bands-equal-rows"),
+        pytest.param((5, 6, 5), (0, 1, 2), "rows, cols, bands; set", id="rows-equal-bands"),
+        pytest.param((5, 5, 5), (0, 1, 2), "rows, cols, bands; set", id="all-equal"),
+    ],
+)
+def test_an_axis_of_another_length_than_the_wavelengths_is_not_that_of_the_bands(tmp_path, suffix, shape, order, axes):
+    cube = np.random.default_rng(1).integers(0, 9000, shape).astype(np.int16)
+    scene = open_scene(written(tmp_path / f"x{suffix}", cube, wavelength=NM))
+    np.testing.assert_array_equal(np.asarray(scene.cube), cube.transpose(order))
+    np.testing.assert_array_equal(scene.wavelengths_nm, NM)
+    assert axes in " ".join(scene.notes)
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    ("shape", "vectors", "ignored"),
+    [
+        pytest.param((6, 7, 5), {"wavelength": np.linspace(500, 900, 6), "wl": np.linspace(500, 900, 7)}, ["wavelength has 6 values", "wl has 7 values"], id="two-lengths"),
+        pytest.param((6, 7, 5), {"wavelength": np.arange(6.0)}, ["wavelength has 6 values"], id="not-positive"),
+        pytest.param((6, 7, 5), {"fwhm": np.full(7, 10.0)}, ["fwhm has 7 values"], id="widths"),
+        pytest.param((1, 7, 5), {"lambda": [0.5]}, ["lambda has 1 value"], id="single-number"),
+    ],
+)  # fmt: skip
+def test_vectors_that_state_no_axis_are_noted(tmp_path, suffix, shape, vectors, ignored):
+    scene = open_scene(written(tmp_path / f"x{suffix}", CUBE[: shape[0]], **vectors))
+    assert scene.cube.shape == shape and scene.wavelengths_nm is None and scene.fwhm_nm is None
+    told = " ".join(scene.notes)
+    assert "to be rows, cols, bands; set `axes`" in told
+    for text in ignored:
+        assert f"{text} for 5 bands; it is ignored" in told
+
+
+def test_stated_axes_count_more_than_the_number_of_wavelengths(tmp_path):
+    path = written(tmp_path / "x.npz", CUBE, wavelength=np.linspace(500, 900, 6))
+    scene = open_scene(path, axes="rows,cols,bands")
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
+    assert scene.wavelengths_nm is None
+    assert "x.npz: wavelength has 6 values for 5 bands; it is ignored" in scene.notes
+
+
 @pytest.mark.parametrize(
     ("factor", "scale"), [pytest.param(10000.0, 10000, id="divides"), pytest.param(0.0001, 10000, id="multiplies")]
 )

@@ -28,6 +28,25 @@ def report(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize(
+    ("store", "names", "count"),
+    [
+        pytest.param("field", ["corn", "wheat", "soy", "oats", "woods"], 0, id="latin"),
+        pytest.param("field", ["玉米", "小麦", "soy", "oats", "woods"], 1, id="classes"),
+        pytest.param("田", ["corn", "wheat", "soy", "oats", "woods"], 1, id="store"),
+    ],
+)
+def test_letters_that_no_font_has_are_noted_once(tmp_path, monkeypatch, store, names, count):
+    monkeypatch.setattr("hsifeat.formatting.installed_fallbacks", tuple)
+    comparison, _ = build([entry(store, "planes", "film"), entry(store, "planes", "mlp")], seeds=2, names=names)
+    notes = []
+    write_report(comparison, tmp_path, listen=notes.append)
+    said = [note.message for note in notes if "drawn as boxes" in note.message]
+    assert len(said) == count
+    assert all(text.startswith("PNG figures: letters that no font of figures has") for text in said)
+    assert len(list(tmp_path.glob("figures/*.png"))) > 1
+
+
 def test_a_spreadsheet_finds_no_formula(report):
     with (report / "results.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
