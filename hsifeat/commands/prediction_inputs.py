@@ -116,7 +116,9 @@ def _with_training_bands(model: Model, scene: Scene) -> Scene:
     """Return a scene with the bands of the training scene, in their order, if the model knows these bands."""
     if (wanted := model.training_bands) is None:
         return scene
-    matched = scene.matched_to(wanted.wavelengths_nm, wanted.count, wanted.scene_name, wanted.names)
+    # If the head takes spectra, the prediction compares the scales.
+    scale = wanted.scale if model.scene_bands is None else None
+    matched = scene.matched_to(wanted.wavelengths_nm, wanted.count, wanted.scene_name, wanted.names, scale)
     if model.scene_bands is None:
         return matched
     # If the head takes spectra, the prediction matches the bands again, and sends the notes if the scene is unchanged.
@@ -139,7 +141,7 @@ def _projection_in_order(model: Model, features: Features, scene: Scene) -> Proj
     projection = stored_projection(features.store)
     if projection.bands != scene.bands:
         return None
-    return replace(projection, wavelengths_nm=scene.wavelengths_nm, band_names=names_of_bands(scene))
+    return replace(projection, wavelengths_nm=scene.wavelengths_nm, band_names=names_of_bands(scene), scale=None)
 
 
 def _wavelengths_note(model: Model, features: Features) -> str:

@@ -331,8 +331,10 @@ def with_projection_of(job: Job, config: ExtractionConfig) -> ExtractionConfig:
     if projection is None:
         return config
     scene = job.extractor.scene
-    nm, names = (None, ()) if config.companion else (scene.wavelengths_nm, names_of_bands(scene))
-    return config.with_values(projection=replace(projection, wavelengths_nm=nm, band_names=names))
+    if config.companion:
+        return config.with_values(projection=replace(projection, wavelengths_nm=None, band_names=(), scale=None))
+    nm, names = scene.wavelengths_nm, names_of_bands(scene)
+    return config.with_values(projection=replace(projection, wavelengths_nm=nm, band_names=names, scale=scene.scale))
 
 
 def compute_scene_unit(task: UnitTask) -> UnitResult:

@@ -93,6 +93,7 @@ def stored_projection(store: Store) -> Projection:
             float(gamma[1]) if gamma else 1.0,
             wavelengths_nm=wavelengths_nm,
             band_names=band_names,
+            scale=None if "companion" in store.manifest.recipe else store.manifest.scene.scale,
         )
         if projection.digest == part["digest"]:
             return projection

@@ -66,7 +66,8 @@ def match_scenes(scenes: Sequence[Scene]) -> list[Scene]:
         If a band of the first scene has no counterpart in another scene; see `hsifeat.scenes.band_matching.match_bands`.
     """
     first = scenes[0]
-    return [scene.matched_to(first.wavelengths_nm, first.bands, first.name, names_of_bands(first)) for scene in scenes]
+    wanted = first.wavelengths_nm, first.bands, first.name, names_of_bands(first), first.scale
+    return [scene.matched_to(*wanted) for scene in scenes]
 
 
 def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | None, listen: Listener) -> Projection:
@@ -103,7 +104,8 @@ def fit_scenes(scenes: Sequence[Scene], spec: NetworkSpec, components: int | Non
     bands = scenes[0].bands
     count = components or min(spec.components or bands, bands)
     projection = (fit_components if spec.projection == "pca" else fit_band_ranges)(count, scenes)
-    return replace(projection, wavelengths_nm=scenes[0].wavelengths_nm, band_names=names_of_bands(scenes[0]))
+    first = scenes[0]
+    return replace(projection, wavelengths_nm=first.wavelengths_nm, band_names=names_of_bands(first), scale=first.scale)
 
 
 def prepare_scenes(

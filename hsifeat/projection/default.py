@@ -45,7 +45,9 @@ def match_scene(
         return scene
     if scene.bands != projection.bands and (scene.wavelengths_nm is None or projection.wavelengths_nm is None):
         return scene  # An error of the projection states both numbers of bands.
-    return scene.matched_to(projection.wavelengths_nm, projection.bands, origin, projection.band_names)
+    return scene.matched_to(
+        projection.wavelengths_nm, projection.bands, origin, projection.band_names, projection.scale
+    )
 
 
 def default_projection(

@@ -90,8 +90,8 @@ def fit_projection(spec: str, image: SpectralImage) -> Projection:
     ('pca:1', 4, 1)
     """
     check_spectral_image(image)
-    names = names_of_bands(image) if isinstance(image, Scene) else ()
-    return replace(_fit(spec, image), wavelengths_nm=image.wavelengths_nm, band_names=names)
+    names, scale = (names_of_bands(image), image.scale) if isinstance(image, Scene) else ((), None)
+    return replace(_fit(spec, image), wavelengths_nm=image.wavelengths_nm, band_names=names, scale=scale)
 
 
 def _fit(spec: str, image: SpectralImage) -> Projection:

@@ -47,6 +47,8 @@ class Projection(ReadOnlyArrays):
         Centre wavelengths of the input bands in nm, if known. An extraction selects the bands of a scene at these wavelengths.
     band_names : tuple of str
         Names of the input bands, for notes on scenes whose bands have other names; empty if unknown.
+    scale : float or None
+        Reflectance scale of the scene that the projection was fitted to, for notes on scenes with another scale; None if unknown.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class Projection(ReadOnlyArrays):
     notes: tuple[str, ...] = ()
     wavelengths_nm: NDArray[np.float64] | None = None
     band_names: tuple[str, ...] = ()
+    scale: float | None = None
     _read_only = ("weights", "offset", "wavelengths_nm")
 
     def __post_init__(self) -> None:
@@ -85,8 +88,8 @@ class Projection(ReadOnlyArrays):
             raise ProjectionError(
                 f"spec is a text, and clip True or False; found {self.spec!r:.60} and {self.clip!r:.60}"
             )
-        if isinstance(self.gamma, bool) or not isinstance(self.gamma, Real) or not 0 < self.gamma < np.inf:
-            raise ProjectionError(f"gamma is a positive number; found {format_value(self.gamma)}")
+        for name in ("gamma", "scale"):
+            _check_positive(getattr(self, name), name)
         nm = as_lengths(self.wavelengths_nm, len(weights), "wavelengths_nm")
         nm = None if nm is None else nm.copy()
         names = as_texts(self.band_names, "band_names")
@@ -99,6 +102,7 @@ class Projection(ReadOnlyArrays):
             "band_names": names,
             "clip": bool(self.clip),
             "gamma": float(self.gamma),
+            "scale": None if self.scale is None else float(self.scale),
         }
         for name, value in own.items():
             object.__setattr__(self, name, value)
@@ -198,6 +202,8 @@ class Projection(ReadOnlyArrays):
         facts = {"spec": self.spec, "clip": self.clip, "gamma": float(self.gamma)}
         if self.band_names:
             facts["band_names"] = list(self.band_names)
+        if self.scale is not None:
+            facts["scale"] = self.scale
         metadata = {"projection": json.dumps(facts)}
         arrays: dict[str, NDArray[np.floating]] = {"weights": self.weights, "offset": self.offset}
         if self.wavelengths_nm is not None:
@@ -221,13 +227,20 @@ class Projection(ReadOnlyArrays):
                 weights, offset = file.get_tensor("weights"), file.get_tensor("offset")
                 nm = file.get_tensor("wavelengths_nm") if "wavelengths_nm" in file.keys() else None  # noqa: SIM118  # no dict
                 spec, clip, gamma = facts["spec"], facts["clip"], float(facts["gamma"])
-                names = facts.get("band_names", ())
+                names, scale = facts.get("band_names", ()), facts.get("scale")
                 if {array.dtype for array in (weights, offset)} != {np.dtype(np.float32)}:
                     raise ValueError("the numbers are not float32 values")  # noqa: TRY301
-                return cls(spec, weights, offset, clip, gamma, wavelengths_nm=nm, band_names=names)
+                return cls(spec, weights, offset, clip, gamma, wavelengths_nm=nm, band_names=names, scale=scale)
         except Exception as error:  # damaged files raise errors of many classes
             raise_resource_error(error)
             raise ProjectionError(f"{path} is not a projection that hsifeat wrote: {error_summary(error)}") from error
+
+
+def _check_positive(number: object, name: str) -> None:
+    if number is None and name == "scale":
+        return
+    if isinstance(number, bool) or not isinstance(number, Real) or not 0 < float(number) < np.inf:
+        raise ProjectionError(f"{name} is a positive number; found {format_value(number)}")
 
 
 def _refuse_labelled_axes(values: object, name: str) -> None:

@@ -320,7 +320,12 @@ class Scene(ReadOnlyArrays, CubeShape):
         )
 
     def matched_to(
-        self, wavelengths_nm: NDArray[np.float64] | None, bands: int, name: str, band_names: tuple[str, ...] = ()
+        self,
+        wavelengths_nm: NDArray[np.float64] | None,
+        bands: int,
+        name: str,
+        band_names: tuple[str, ...] = (),
+        scale: float | None = None,
     ) -> Scene:
         """Return this scene with one band for each band of another scene, matched by wavelength with `match_bands`.
 
@@ -334,6 +339,8 @@ class Scene(ReadOnlyArrays, CubeShape):
             Name of the other scene, for messages.
         band_names : tuple of str
             Names of the bands of the other scene, for notes; empty if unknown.
+        scale : float, optional
+            Reflectance scale of the other scene, for a note. [default: scales are not compared]
 
         Returns
         -------
@@ -349,7 +356,7 @@ class Scene(ReadOnlyArrays, CubeShape):
         """
         check_integers(1, bands=bands)
         nm, names = as_lengths(wavelengths_nm, bands, "the wavelengths"), as_texts(band_names, "band_names")
-        wanted, found = SceneBands(name, bands, nm, names), SceneBands.of(self, self.name)
+        wanted, found = SceneBands(name, bands, nm, names, scale), SceneBands.of(self, self.name)
         matched, notes = match_bands(wanted, found), matching_notes(wanted, found)
         scene = replace(self, notes=(*self.notes, *notes)) if notes else self
         if matched is None:

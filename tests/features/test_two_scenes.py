@@ -14,7 +14,10 @@ from rasterio.enums import ColorInterp
 import hsifeat
 from classifiers import compare, fit_model, load_model, predict_map
 from classifiers.table import PixelTable
-from hsifeat.runtime.events import Note
+from hsifeat.pretraining.data import fit_scenes, match_scenes
+from hsifeat.projection import Projection
+from hsifeat.runtime.events import Note, silent
+from tests.helpers.tiny_training import TINY
 
 ROWS, COLS = 24, 30
 
@@ -181,3 +184,27 @@ def test_bands_keep_their_numbers_in_the_file(tmp_path):
 def test_wrong_names_and_numbers_are_refused(wrong, message):
     with pytest.raises(hsifeat.SceneError, match=message):
         labelled("a", 0, **wrong)
+
+
+def test_a_note_says_that_a_scene_has_another_reflectance_scale_than_a_projection_or_a_network(tmp_path):
+    a, b, c = (labelled(name, 0, scale=scale) for name, scale in (("a", 10000.0), ("b", 1.0), ("c", 10000.0)))
+    store = hsifeat.extract(a, backbone="context", out=tmp_path / "a.zarr")
+    hsifeat.fit_projection("pca:3", a).save(tmp_path / "p.safetensors")
+    assert Projection.load(tmp_path / "p.safetensors").scale == 10000
+    assert fit_scenes([a], TINY, 3, silent).scale == 10000
+    for other, expected in ((b, True), (c, False)):
+        for options in ({"like": store}, {"shared_projection": True, "backbone": "context"}):
+            events = []
+            hsifeat.extract_scenes(
+                [a, other] if "backbone" in options else [other],
+                **options,
+                out=tmp_path / str(len(options)),
+                listen=events.append,
+            )
+            said = [
+                event.message
+                for event in events
+                if isinstance(event, Note) and "its reflectance scale is 1, and" in event.message
+            ]
+            assert len(said) == expected, said
+        assert any("reflectance scale" in note for note in match_scenes([a, other])[1].notes) == expected
