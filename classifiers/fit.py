@@ -182,6 +182,7 @@ def fit_model(
         else tuple(scenes.first.scene.wavelengths_nm.tolist()),
         band_names=names_of_bands(scenes.first.scene),
         scale=scenes.first.scene.scale,
+        selects_bands=scenes.first.bands is not None,
         plane_facts=plane_facts(scenes.first),
         train_pixels=len(table) if evaluation is None else evaluation.train_pixels,
         evaluation=evaluation,

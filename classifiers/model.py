@@ -25,7 +25,14 @@ from classifiers.recipe_text import difference_text, feature_kinds, kinds_advice
 from classifiers.tune import Tuning
 from hsifeat.errors import HeadError, error_summary
 from hsifeat.features.features import Features
-from hsifeat.features.plane_facts import PlaneFacts, facts_notes, facts_of_json, plane_facts, reordered_note
+from hsifeat.features.plane_facts import (
+    PlaneFacts,
+    facts_notes,
+    facts_of_json,
+    pairing_note,
+    plane_facts,
+    reordered_note,
+)
 from hsifeat.features.scene_set import match_features, single_stores
 from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Listener, Note, silent
@@ -73,9 +80,11 @@ class Model:
     digest : str or None
         sha256 of the manifest in the folder when the model was loaded; None for a model that `fit_model` returned.
     band_names : tuple of str
-        Names of the bands of the training scene; empty if unknown.
+        Names of the bands of the training scene, see `hsifeat.scenes.band_matching.names_of_bands`; empty if unknown.
     scale : float or None
         Reflectance scale of the training scene; None if unknown.
+    selects_bands : bool
+        Whether only some bands of the training scene were read, or in another order, see `Features.with_bands`.
     plane_facts : dict of str to PlaneFacts
         Facts on the values of planes of the training scene that are not in the recipe, by the name of the plane.
 
@@ -104,6 +113,7 @@ class Model:
     digest: str | None = None
     band_names: tuple[str, ...] = ()
     scale: float | None = None
+    selects_bands: bool = False
     plane_facts: dict[str, PlaneFacts] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -161,6 +171,7 @@ class Model:
             "wavelengths_nm": self.wavelengths_nm,
             "band_names": self.band_names,
             "scale": self.scale,
+            "selects_bands": self.selects_bands,
             "plane_facts": {plane: facts.model_dump(mode="json") for plane, facts in self.plane_facts.items()},
             "tuning": None if self.tuning is None else self.tuning.to_json(),
             "smooth": self.smooth,
@@ -195,10 +206,13 @@ class Model:
             several training stores in another order than in the training. If the head was trained on pixel positions of
             another scene. The message names the difference.
         """
+        has_trained = self._was_trained_on(features)
         if (wanted := self.scene_bands) is not None:
             is_training_scene = features.recipe["scene"] == self.recipe.get("scene")
-            if is_training_scene:  # names and scale may have been corrected, and the bands are still the same
-                wanted = replace(wanted, names=(), scale=None)
+            if is_training_scene:  # names may have been corrected, and the bands are still the same
+                wanted = replace(wanted, names=())
+            if has_trained or is_training_scene:
+                wanted = replace(wanted, scale=None)
             matched = match_features(features, wanted, listen)
             reordered = matched is not features and features.shape[2] == wanted.count
             if reordered and is_training_scene:
@@ -208,21 +222,28 @@ class Model:
                         "wavelengths at the time of the training; if these were wrong, fit the model anew"
                     )
                 )
-            elif note := reordered_note(matched, self.layout.plane_names):
+            elif not self.selects_bands and (note := reordered_note(matched, self.layout.plane_names)):
                 listen(Note(note))
             features = matched
         if self.layout.stored:
             self._check_recipe(features)
             self._check_planes(features)
-            used = {plane: self.plane_facts[plane] for plane in self.layout.plane_names & self.plane_facts.keys()}
-            for note in facts_notes(plane_facts(features), used, features.name, "the training scene"):
-                listen(Note(note))
+            if not has_trained:
+                used = {plane: self.plane_facts[plane] for plane in self.layout.plane_names & self.plane_facts.keys()}
+                notes = facts_notes(plane_facts(features), used, features.name, "the training scene")
+                for note in filter(None, (*notes, pairing_note(features, "the training scene"))):
+                    listen(Note(note))
         if any(group.kind == "position" for group in self.layout) and features.recipe["scene"] != self.recipe["scene"]:
             raise HeadError(
                 "this head was trained on pixel positions of another scene, which mean nothing in "
                 f"{features.scene.name}: fit one without positions"
             )
         return features
+
+    def _was_trained_on(self, features: Features) -> bool:
+        """Return whether all stores of a scene are training stores."""
+        keys = () if self.card is None else self.card.keys
+        return bool(self.layout.stored) and all(store.key in keys for store in single_stores(features))
 
     @property
     def training_keys(self) -> tuple[str, ...]:
@@ -259,7 +280,7 @@ class Model:
 
     @property
     def training_bands(self) -> SceneBands | None:
-        """Bands of the training scene; None if the model does not know them."""
+        """Bands of the training scene that were read; None if the model does not know them."""
         count = self.bands or len(self.wavelengths_nm or self.band_names)
         nm = None if self.wavelengths_nm is None else np.array(self.wavelengths_nm)
         return SceneBands("the training scene", count, nm, self.band_names, self.scale) if count else None
@@ -353,6 +374,7 @@ def load_model(folder: Path) -> Model:
             wavelengths_nm=checked_wavelengths(meta.get("wavelengths_nm"), head.layout),
             band_names=checked_names(meta.get("band_names", []), head.layout),
             scale=None if meta.get("scale") is None else float(meta["scale"]),
+            selects_bands=bool(meta.get("selects_bands", False)),
             plane_facts=facts_of_json(meta.get("plane_facts", {})),
             tuning=None if tuning is None else Tuning.from_json(tuning),
             card=None if card is None else ModelCard.model_validate(card),

@@ -13,7 +13,7 @@ from classifiers.smoothing import SmoothingRule, parse_scene_smoothing
 from classifiers.splits import merge_official_maps
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
-from hsifeat.features.plane_facts import PlaneFacts, facts_notes, plane_facts, reordered_note
+from hsifeat.features.plane_facts import PlaneFacts, facts_notes, pairing_note, plane_facts, reordered_note
 from hsifeat.features.scene_set import SceneSet, single_stores
 from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Listener, Note, silent
@@ -42,9 +42,10 @@ def note_plane_facts(scenes: Sequence[Features], planes: Collection[str], listen
     origin = ""
     for one in scenes:
         facts = {plane: facts for plane, facts in plane_facts(one).items() if plane in planes}
-        for note in (*facts_notes(facts, wanted, one.name, origin), reordered_note(one, planes)):
-            if note:
-                listen(Note(note))
+        reordered = "" if scenes[0].bands is not None else reordered_note(one, planes)
+        pairing = "" if one is scenes[0] or not facts else pairing_note(one, scenes[0].name)
+        for note in filter(None, (*facts_notes(facts, wanted, one.name, origin), reordered, pairing)):
+            listen(Note(note))
         origin = origin or (one.name if facts else "")
         wanted = {**facts, **wanted}
 

@@ -61,8 +61,7 @@ class PixelTable(ReadOnlyArrays):
     scene_row_offsets : tuple of int
         First row of each scene in `labels`.
     label_maps : mapping of str to Labels
-        Label maps that all scenes have, by name, without those that differ between the stores of a scene. The split ``official``
-        uses the maps ``train`` and ``test``.
+        Label maps that all scenes have, by name, without those that differ between the stores of a scene.
     sample : SceneSample or None
         Random pixels of the scenes; None if they were not read.
     wavelengths_nm : (bands,) float64 array or None
@@ -72,7 +71,7 @@ class PixelTable(ReadOnlyArrays):
     scene_digests : tuple of str
         Digest of each scene, as in the recipes of its stores; empty if unknown.
     band_names : tuple of str
-        Names of the bands of the first scene; empty if unknown.
+        Names of the bands of the first scene, see `hsifeat.scenes.band_matching.names_of_bands`; empty if unknown.
 
     Raises
     ------

@@ -15,6 +15,7 @@ from classifiers.comparison.bench_sources import (
     bench_provenance,
     joint_summary,
     scene_summaries,
+    store_locations,
     store_summaries,
 )
 from classifiers.comparison.config import ALL_HEADS, DEFAULT_INPUTS, SPLITS, BenchConfig
@@ -31,7 +32,7 @@ from classifiers.comparison.row_counts import trainable_heads
 from classifiers.comparison.run_records import RunRecords, note_reuse, recorded_maps
 from classifiers.comparison.sampling import add_counterpart, draw_all, fixed_draws, limit_seeds
 from classifiers.comparison.scene_mosaic import SceneMosaic
-from classifiers.comparison.stores import note_stores, open_alternatives
+from classifiers.comparison.stores import match_scenes, open_alternatives
 from classifiers.comparison.workdir import RECORD
 from classifiers.distance_bins import DISTANCE_ENDS, distance_bins
 from classifiers.multi_scene import (
@@ -176,18 +177,15 @@ def compare(
         )
     fitted_on = check_reduction(reduction)
     alternatives = open_alternatives(stores)
-    note_stores(alternatives, listen)
+    listen(Note(f"stores: {list_some(store_locations(alternatives), 8)}"))
     scenes = next(iter(alternatives.values()))
     maps = common_label_maps(scenes) if OfficialSplit.text in splits else {}
     rules = add_counterpart([parse_split(text, maps) for text in dict.fromkeys(splits)], listen)
     summaries = store_summaries(alternatives, planes)  # reports unknown planes before anything runs
     first = {name: one.first for name, one in alternatives.items()}
     plan = plan_entries(first, heads, inputs, params, planes, splits)
-    if any(one.uses_spectra for one in plan.input_sets) or sweep:
-        # All alternatives have the same scenes, so one set of notes is enough.
-        heard = {name: silent if index else listen for index, name in enumerate(alternatives)}
-        alternatives = {name: one.with_matched_bands(heard[name]) for name, one in alternatives.items()}
-        scenes = next(iter(alternatives.values()))
+    alternatives = match_scenes(alternatives, plan.input_sets, planes, listen, sweep=sweep)
+    scenes = next(iter(alternatives.values()))
     truth = join_label_maps(select_scene_labels(scenes, labels), scenes.aliases)
     check_classes(truth, "add 1 to all classes of the label map")
     seeds = limit_seeds(rules, truth, seeds, listen)

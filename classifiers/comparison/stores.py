@@ -7,17 +7,16 @@ alternative were extracted with the same options.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePath
 
-from classifiers.comparison.bench_sources import store_locations
+from classifiers.input_sets import InputSet
 from classifiers.layout import ColumnGroup
 from classifiers.multi_scene import check_same_recipes, note_plane_facts
-from hsifeat.features.features import Features
+from hsifeat.features.features import Features, PlaneLike
 from hsifeat.features.scene_set import SceneSet, group_stores, in_order_of
 from hsifeat.features.stack import StackedFeatures, StoreLike
-from hsifeat.formatting import list_some
-from hsifeat.runtime.events import Listener, Note
+from hsifeat.runtime.events import Listener, silent
 from hsifeat.types import PlaneId
 
 
@@ -66,11 +65,41 @@ def open_alternatives(stores: StoreLike | Sequence[StoreLike] | None) -> dict[st
     return named
 
 
-def note_stores(alternatives: Mapping[str, SceneSet], listen: Listener) -> None:
-    """Send notes that name the stores of a benchmark, and planes whose values have another meaning than in another scene."""
-    listen(Note(f"stores: {list_some(store_locations(alternatives), 8)}"))
-    for scenes in alternatives.values():
-        note_plane_facts(scenes.scenes, {str(plane.id) for plane in scenes.first.planes}, listen)
+def match_scenes(
+    alternatives: Mapping[str, SceneSet],
+    input_sets: Collection[InputSet],
+    planes: Sequence[PlaneLike] | None,
+    listen: Listener,
+    *,
+    sweep: bool,
+) -> dict[str, SceneSet]:
+    """Match the bands of the scenes of each alternative, if spectra are read, and send notes on differences of the scenes.
+
+    Parameters
+    ----------
+    alternatives : mapping of str to SceneSet
+        The alternatives, see `open_alternatives`.
+    input_sets : collection of InputSet
+        Inputs of all entries.
+    planes : sequence of PlaneLike, optional
+        Selected planes of models. [default: all]
+    listen : callable
+        Receives the notes, see `note_plane_facts`.
+    sweep : bool
+        Whether planes are scored separately.
+    """
+    matched = dict(alternatives)
+    if any(one.uses_spectra for one in input_sets) or sweep:
+        # All alternatives have the same scenes, so one set of notes is enough.
+        heard = {name: silent if index else listen for index, name in enumerate(alternatives)}
+        matched = {name: one.with_matched_bands(heard[name]) for name, one in alternatives.items()}
+    kinds = {kind for one in input_sets for kind in ((True,) * one.uses_context + (False,) * one.uses_planes)}
+    for scenes in matched.values():
+        read = [
+            plane for kind in kinds for plane in scenes.first.select(None if kind else planes or None, context=kind)
+        ]
+        note_plane_facts(scenes.scenes, {str(plane.id) for plane in read}, listen)
+    return matched
 
 
 def origin_of(scenes: SceneSet, groups: Sequence[ColumnGroup]) -> str:

@@ -89,7 +89,7 @@ def _features_of_scene(model: Model, source: str, listen: Listener) -> Features:
             sent.add(event.message)
 
     scene, stores = open_scene(source), _training_planes(model, source) if model.layout.stored else {}
-    if model.scene_bands is not None or not all("companion" in features.recipe for features in stores):
+    if not stores or (not model.selects_bands and not all("companion" in features.recipe for features in stores)):
         scene = _with_training_bands(model, scene)
     if not stores:
         for note in (*scene.notes, *scene.validity_notes):  # otherwise, `extract` sends them
@@ -128,7 +128,7 @@ def _with_training_bands(model: Model, scene: Scene) -> Scene:
 def _projection_in_order(model: Model, features: Features, scene: Scene) -> Projection | None:
     """Return the projection of a training store, to be applied to the bands of a scene in their order.
 
-    None if the extraction has to match the bands: if the model does not know the bands of the training scene, or the store has a
+    None if the extraction has to match the bands: if the model does not know all bands of the training scene, or the store has a
     projection of a companion image.
     """
     from dataclasses import replace
@@ -136,7 +136,7 @@ def _projection_in_order(model: Model, features: Features, scene: Scene) -> Proj
     from hsifeat.extraction.stored_config import stored_projection
     from hsifeat.scenes.band_matching import names_of_bands
 
-    if model.training_bands is None or "companion" in features.recipe:
+    if model.training_bands is None or model.selects_bands or "companion" in features.recipe:
         return None
     projection = stored_projection(features.store)
     if projection.bands != scene.bands:
@@ -153,7 +153,7 @@ def _wavelengths_note(model: Model, features: Features) -> str:
     from hsifeat.scenes.band_matching import SceneBands, match_bands
 
     wanted = model.training_bands
-    if wanted is None or wanted.wavelengths_nm is None or "companion" in features.recipe:
+    if wanted is None or wanted.wavelengths_nm is None or model.selects_bands or "companion" in features.recipe:
         return ""
     try:
         unchanged = match_bands(wanted, SceneBands.of(features.scene, features.name)) is None

@@ -94,9 +94,10 @@ class DiffusionExtractor(Extractor):
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Names of the channels of the companion image, if it is the input of the model and they are known."""
+        """Names of those channels of the companion image that the projection reads; empty if they are unknown or the model reads the bands."""
         names = self.scene.companion_names if self.model_input.cube is self.scene.companion else ()
-        return {"companion": {"channels": list(names)}} if names else {}
+        used = [name for name, weights in zip(names, self.projection.weights, strict=bool(names)) if weights.any()]
+        return {"companion": {"channels": used}} if names else {}
 
     @property
     def layout(self) -> SceneLayout | PixelListLayout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -12,18 +13,23 @@ from hsifeat.features.features import Features
 from hsifeat.features.scene_set import single_stores
 from hsifeat.scenes.band_matching import difference_in_order
 
+# Names that only count the channels.
+_NUMBER = re.compile(r"((band|channel|layer)[ _]*)?\d+(\.\d+)?", re.IGNORECASE)
+
 
 class PlaneFacts(BaseModel):
-    """Facts on the values of a plane. All are unknown for planes that were extracted from the bands of a scene.
+    """Facts on the values of a plane.
 
     Attributes
     ----------
     channels : tuple of str
         Names of the channels of imported features; empty if unknown.
     companion_channels : tuple of str
-        Names of the channels of the companion image from which the plane was extracted; empty if unknown.
+        Names of those channels of a companion image from which the plane was extracted; empty if unknown.
     integers : bool or None
         Whether imported features are integers as stored in a file, without a scale or another way to restore them; None if unknown.
+    scale : float or None
+        Reflectance scale of the scene from whose bands the plane was extracted; None if it was not extracted from bands.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
@@ -31,6 +37,7 @@ class PlaneFacts(BaseModel):
     channels: tuple[str, ...] = ()
     companion_channels: tuple[str, ...] = ()
     integers: bool | None = None
+    scale: float | None = None
 
 
 def plane_facts(features: Features) -> dict[str, PlaneFacts]:
@@ -39,8 +46,13 @@ def plane_facts(features: Features) -> dict[str, PlaneFacts]:
     for plane in features.planes:
         store, stored_plane = features.owner(plane)
         imported, companion = (store.store.manifest.provenance.get(name) for name in ("imported", "companion"))
-        entry = imported.get(str(stored_plane.id)) if isinstance(imported, dict) else None
-        facts = _imported_facts(entry, plane.channels) if store.is_imported else _companion_facts(companion)
+        if store.is_imported:
+            entry = imported.get(str(stored_plane.id)) if isinstance(imported, dict) else None
+            facts = _imported_facts(entry, plane.channels)
+        elif "companion" in store.recipe:
+            facts = _companion_facts(companion)
+        else:
+            facts = PlaneFacts(scale=store.store.manifest.scene.scale)
         if facts != PlaneFacts():
             found[str(plane.id)] = facts
     return found
@@ -69,7 +81,8 @@ def facts_notes(
 ) -> list[str]:
     """Return notes on the planes of a scene whose values have another meaning than in a reference scene.
 
-    There is a note if channels have other names, or if features are integers as stored in one scene and restored in the other.
+    There is a note if channels have other names, if features are integers as stored in one scene and restored in the other, and if
+    scenes from whose bands the planes were extracted have different reflectance scales.
 
     Parameters
     ----------
@@ -91,7 +104,8 @@ def facts_notes(
             (plane, one.channels, other.channels),
             ("its companion image", one.companion_channels, other.companion_channels),
         ):
-            if difference := difference_in_order(own_names, names, wanted_name):
+            numbered = {all(map(_NUMBER.fullmatch, one)) for one in (own_names, names)}
+            if len(numbered) == 1 and (difference := difference_in_order(own_names, names, wanted_name)):
                 notes.append(
                     f"{name}: the channels of {what} are taken in their order, although their names differ: {difference}"
                 )
@@ -101,18 +115,24 @@ def facts_notes(
                 f"{name}: the values of {plane} are integers as stored in {raw}, but not in {rest}: if they are quantised, import both with the "
                 "same `dequantise`"
             )
+        if None not in {one.scale, other.scale} and one.scale != other.scale:
+            notes.append(
+                f"{name}: its planes were extracted from values with the reflectance scale {one.scale:g}, and those of {wanted_name} with {other.scale:g} "
+                "(1 also stands for an unknown scale); values are not rescaled, so a model of one scene is wrong on the other if their units differ"
+            )
     return list(dict.fromkeys(notes))
 
 
 def reordered_note(features: Features, planes: Collection[str]) -> str:
     """Return a note if all bands of a scene are read in another order than its planes were extracted from; else an empty text.
 
-    Planes of equal recipes were extracted from bands in equal order, so wavelengths have been changed since then.
+    Planes with equal projections were extracted from bands in equal order, unless wavelengths were changed since then, or were unknown
+    to the projection.
 
     Parameters
     ----------
     features : Features
-        Features of a scene, with the bands of a reference scene.
+        Features of a scene, with all bands of a reference scene in their order.
     planes : collection of str
         Names of the planes that are read.
     """
@@ -124,8 +144,20 @@ def reordered_note(features: Features, planes: Collection[str]) -> str:
     if bands is None or len(bands) != count or list(bands) == list(range(count)):
         return ""
     return (
-        f"{features.name}: by their wavelengths, its bands have another order than those from which its planes were extracted, because wavelengths "
-        "were changed since then: extract its scene with `like` a store with the right wavelengths, and fit models anew"
+        f"{features.name}: by their wavelengths, its bands have another order than those from which its planes were extracted: wavelengths were "
+        "changed since then, or its projection has none; extract its scene with `like` a store with the right wavelengths, and fit models anew"
+    )
+
+
+def pairing_note(features: Features, wanted_name: str) -> str:
+    """Return a note if stores of a scene differ only in their companion images, so that nothing but their order pairs them with others."""
+    stores = [store for store in single_stores(features) if "companion" in store.recipe]
+    alike = [one.name for one in stores if sum(one.options == other.options for other in stores) > 1]
+    if not alike:
+        return ""
+    return (
+        f"{', '.join(alike)} differ only in their companion images: they are paired with the stores of {wanted_name} in the order in which they "
+        "are given"
     )
 
 

@@ -46,7 +46,7 @@ class Projection(ReadOnlyArrays):
     wavelengths_nm : (bands,) float64 array or None
         Centre wavelengths of the input bands in nm, if known. An extraction selects the bands of a scene at these wavelengths.
     band_names : tuple of str
-        Names of the input bands, for notes on scenes whose bands have other names; empty if unknown.
+        Names of the input bands, see `hsifeat.scenes.band_matching.names_of_bands`, for notes on scenes whose bands have others; empty if unknown.
     scale : float or None
         Reflectance scale of the scene that the projection was fitted to, for notes on scenes with another scale; None if unknown.
 

@@ -17,7 +17,7 @@ BAND_TOLERANCE_NM = 5.0
 """Largest distance, in nm, between the centre wavelengths of two bands that are taken as the same band."""
 
 _MAX_LISTED = 4
-_NUMBERED = re.compile(r"band \d+")
+_NUMBERED = re.compile(r"band \d+ of the file")
 
 
 class _NamedBands(Protocol):
@@ -69,6 +69,8 @@ class SceneBands:
             raise SceneError(
                 f"{self.scene_name}: {len(self.names)} band_names for {self.count} bands: give one per band"
             )
+        if self.scale is not None and not isinstance(self.scale, int | float | np.number):
+            raise SceneError(f"{self.scene_name}: scale must be a number; found {self.scale!r:.60}")
 
     @classmethod
     def of(cls, scene: _Scene, name: str) -> SceneBands:
@@ -77,11 +79,12 @@ class SceneBands:
 
 
 def names_of_bands(scene: _NamedBands) -> tuple[str, ...]:
-    """Return the names of the bands of a scene, or ``band 4`` and so on if bands without names are not all bands of their file.
+    """Return the names of the bands of a scene, for notes on their order.
 
-    Empty if neither is known. Notes on the order of the bands compare these names.
+    If bands without names were selected from those of their file, the texts ``band 4 of the file`` and so on, counted from 0. Empty if neither
+    is known.
     """
-    return tuple(scene.band_names) or tuple(f"band {number}" for number in scene.band_numbers)
+    return tuple(scene.band_names) or tuple(f"band {number} of the file" for number in scene.band_numbers)
 
 
 def match_bands(wanted: SceneBands, found: SceneBands) -> NDArray[np.intp] | None:
@@ -146,12 +149,12 @@ def match_bands(wanted: SceneBands, found: SceneBands) -> NDArray[np.intp] | Non
 
 
 def matching_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
-    """Return notes on the bands that `match_bands` may pair wrongly.
+    """Return notes on the bands that `match_bands` may pair wrongly, and on different reflectance scales.
 
     There is a note on each of these cases:
 
     - Bands are paired in their order, although the names of both scenes are known and differ, or other bands of their files were
-      left out, or the wavelengths of one scene are known.
+      left out or reordered, or the wavelengths of one scene are known.
     - Several bands of a scene have equal wavelengths, and the scenes have different numbers of bands at this
       wavelength.
     - Several bands of a scene have equal wavelengths, and the other bands do not show whether both scenes list their bands
@@ -224,7 +227,9 @@ def _order_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
     numbered = {bool(one.names) and all(map(_NUMBERED.fullmatch, one.names)) for one in (found, wanted)}
     difference = difference_in_order(found.names, wanted.names, wanted.scene_name)
     if difference and numbered == {True}:
-        return (f"{reason}, although other bands of their files were left out: {difference} (counted from 0)",)
+        return (
+            f"{reason}, although other bands of their files were left out or reordered: {difference} (counted from 0)",
+        )
     if difference and numbered == {False}:
         return (f"{reason}, although their names differ: {difference}",)
     return () if len(without) == 2 else (reason,)

@@ -74,27 +74,12 @@ def check_bands(bands: Iterable[int], count: int, name: str) -> tuple[int, ...]:
     return tuple(map(int, checked))
 
 
-def check_band_numbers(numbers: object, count: int, name: str) -> tuple[int, ...]:
-    """Return the numbers of bands in their file as a tuple.
-
-    Parameters
-    ----------
-    numbers : tuple, list or array of int
-        Numbers from 0; empty if unknown.
-    count : int
-        Number of bands of the scene.
-    name : str
-        Name of the scene, for messages.
-
-    Raises
-    ------
-    SceneError
-        If there is neither no number nor one per band.
-    """
+def check_band_numbers(numbers: object, name: str) -> tuple[int, ...]:
+    """Return the numbers of bands in their file as a tuple. Raise `SceneError` unless they are whole numbers from 0."""
     given = tuple(numbers) if isinstance(numbers, tuple | list | np.ndarray) else (None,)
     checked = tuple(number for number in map(as_int, given) if number is not None and number >= 0)
-    if len(checked) != len(given) or len(checked) not in {0, count}:
-        raise SceneError(f"{name}: band_numbers are one whole number from 0 per band; found {format_value(numbers)}")
+    if len(checked) != len(given):
+        raise SceneError(f"{name}: band_numbers are whole numbers from 0; found {format_value(numbers)}")
     return checked
 
 

@@ -294,7 +294,7 @@ def attach_companion(scene: Scene, source: PathLike) -> Scene:
         scene,
         companion=raster.array,
         companion_nodata=raster.nodata,
-        companion_names=raster.band_names or raster.band_colours,
+        companion_names=raster.band_colours or raster.band_names,
         notes=notes,
     )
     scene_grid, companion_grid = scene.georeference, raster.georeference

@@ -29,7 +29,6 @@ from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.scene_checks import (
     as_lengths,
     as_texts,
-    check_channel_names,
     check_image,
     check_mask,
     check_type,
@@ -77,9 +76,9 @@ class Scene(ReadOnlyArrays, CubeShape):
     companion_nodata : tuple of float, or tuple of one tuple of float per band
         No-data values of the companion image, in the form of `nodata`.
     companion_names : tuple of str
-        Names of the channels of the companion image, such as their colours; empty if unknown.
+        Names of the channels of the companion image, such as their colours; empty if unknown. They are dropped like `band_numbers`.
     band_numbers : tuple of int
-        Number of each band among all bands of the file, counted from 0; empty if no band was left out, or this is unknown.
+        Number of each band in the file, counted from 0, if bands were selected; otherwise empty. Dropped if not one per band.
     mask : (rows, cols) bool array or None
         Mask of the valid pixels. Pixels with NaN, infinities or values beyond the range of float32 are invalid in any case. If
         None, `valid_pixels` computes the mask from the cube. The array is a read-only copy.
@@ -156,7 +155,8 @@ class Scene(ReadOnlyArrays, CubeShape):
             object.__setattr__(self, attribute, as_texts(getattr(self, attribute), f"{self.name}: {attribute}"))
         if (count := len(self.band_names)) not in {0, self.bands}:
             raise SceneError(f"{self.name}: {count} band_names for {self.bands} bands: give one per band")
-        object.__setattr__(self, "band_numbers", check_band_numbers(self.band_numbers, self.bands, self.name))
+        numbers = check_band_numbers(self.band_numbers, self.name)
+        object.__setattr__(self, "band_numbers", numbers if len(numbers) == self.bands else ())
 
     def _convert_nodata(self) -> None:
         for attribute in ("nodata", "companion_nodata"):
@@ -187,8 +187,8 @@ class Scene(ReadOnlyArrays, CubeShape):
         image = Raster(companion, nodata=self.companion_nodata, notes=self.notes)
         declared = add_array_nodata(image, f"{self.name}: companion image")
         object.__setattr__(self, "companion_nodata", declared.nodata)
-        names = self.companion_names or channel_labels(companion)
-        object.__setattr__(self, "companion_names", check_channel_names(names, companion, self.name))
+        names = channel_labels(companion) or self.companion_names
+        object.__setattr__(self, "companion_names", names if len(names) == companion.shape[2] else ())
         notes = companion_notes(companion, grid, self.name)
         object.__setattr__(self, "notes", join_notes(declared.notes, notes))
 
@@ -269,8 +269,7 @@ class Scene(ReadOnlyArrays, CubeShape):
     def empty_bands(self) -> tuple[int, ...]:
         """Return the indices of the bands in which no pixel has a value.
 
-        NaN, infinities and no-data values do not count as values. There is one exception: 0 counts as a value, even if 0
-        is a no-data value.
+        NaN, infinities and no-data values other than 0 do not count as values.
         """
         check_image(self.cube, self.name, "cube")
         return bands_without_values(self.cube, self.nodata)

@@ -14,7 +14,7 @@ from hsifeat.errors import HsifeatError, SceneError, error_summary, raise_resour
 from hsifeat.formatting import format_value
 from hsifeat.scenes.array_views import ArrayView
 from hsifeat.scenes.nodata import NoData, as_nodata
-from hsifeat.types import NAMES_OF_NM, Cube, load_slice, plain_values
+from hsifeat.types import NAMES_OF_NM, load_slice, plain_values
 
 
 def check_type(value: object, kind: type | UnionType, rule: str) -> None:
@@ -45,30 +45,6 @@ def as_texts(values: object, what: str) -> tuple[str, ...]:
     if not all(isinstance(item, str) for item in items):
         raise SceneError(f"{what} must be a tuple of texts; found {values!r:.60}")
     return tuple(str(item) for item in items)
-
-
-def check_channel_names(names: tuple[str, ...], image: Cube, scene_name: str) -> tuple[str, ...]:
-    """Return the names of the channels of a companion image.
-
-    Parameters
-    ----------
-    names : tuple of str
-        The names; empty if unknown.
-    image : array-like of shape (rows, cols, channels)
-        The companion image, of any real dtype.
-    scene_name : str
-        Name of the scene, for messages.
-
-    Raises
-    ------
-    SceneError
-        If there is neither no name nor one per channel.
-    """
-    if len(names) not in {0, image.shape[2]}:
-        raise SceneError(
-            f"{scene_name}: {len(names)} companion_names for {image.shape[2]} channels: give one per channel"
-        )
-    return names
 
 
 def as_lengths(values: object, bands: int, what: str, cube: object = None) -> NDArray[np.float64] | None:

@@ -9,17 +9,23 @@ from functools import partial
 import numpy as np
 import pytest
 import rasterio
+import xarray
 from rasterio.enums import ColorInterp
 
 import hsifeat
 from classifiers import compare, fit_model, load_model, predict_map
 from classifiers.table import PixelTable
+from hsifeat.commands.prediction_inputs import open_inputs
+from hsifeat.features.plane_facts import PlaneFacts, facts_notes
+from hsifeat.features.stack import open_stack
 from hsifeat.pretraining.data import fit_scenes, match_scenes
 from hsifeat.projection import Projection
 from hsifeat.runtime.events import Note, silent
 from tests.helpers.tiny_training import TINY
 
 ROWS, COLS = 24, 30
+RGB = ("red", "green", "blue")
+IDENTITY = Projection("all", np.eye(4, dtype=np.float32), np.zeros(4, np.float32), clip=False)
 
 
 def labelled(name, seed, bands=4, **attributes):
@@ -40,7 +46,6 @@ def with_photograph(folder, name, seed, colours, **options):
     """Extract a scene from its photograph, whose channels have the given colours."""
     scene = labelled(name, seed)
     photograph = np.kron(scene.labels["gt"].classes[..., None] * np.array([60, 40, 20]), np.ones((2, 2, 1), int))
-    order = ["red", "green", "blue"]
     with rasterio.open(
         folder / f"{name}.tif",
         "w",
@@ -51,7 +56,7 @@ def with_photograph(folder, name, seed, colours, **options):
         dtype="uint8",
         transform=rasterio.Affine(5, 0, 0, 0, -5, 0),
     ) as file:
-        file.write(photograph[..., [order.index(colour) for colour in colours]].astype(np.uint8).transpose(2, 0, 1))
+        file.write(photograph[..., [RGB.index(colour) for colour in colours]].astype(np.uint8).transpose(2, 0, 1))
         file.colorinterp = [ColorInterp[colour] for colour in colours]
     np.save(folder / f"{name}.npy", scene.cube)
     opened = hsifeat.open_scene(folder / f"{name}.npy", companion=folder / f"{name}.tif")
@@ -59,6 +64,13 @@ def with_photograph(folder, name, seed, colours, **options):
         opened.with_labels(scene.labels["gt"]), backbone="untrained:natural32", companion=True, projection="rgb", timesteps=[0],
         layers=["conv_in"], tile=16, halo=4, noise="none", out=folder / f"{name}.zarr", **options,
     )  # fmt: skip
+
+
+def with_context(folder, name, seed, **attributes):
+    scene = labelled(name, seed, **attributes)
+    return hsifeat.extract(
+        scene, backbone="context", layers=["mean-3"], projection=IDENTITY, out=folder / f"{name}.zarr"
+    )
 
 
 def without_band(folder, name, seed, dropped, **attributes):
@@ -86,11 +98,18 @@ DIFFERENCES = {
         partial(without_band, name="c", seed=1, dropped=1, scale=10000.0),
         "its reflectance scale is 1, and that of",
     ),
+    "reflectance scales of planes": (
+        "context",
+        partial(with_context, name="a", seed=0, scale=10000.0),
+        partial(with_context, name="b", seed=1),
+        partial(with_context, name="c", seed=1, scale=10000.0),
+        "its planes were extracted from values with the reflectance scale 1, and those of",
+    ),
     "colours of photographs": (
         "planes",
-        partial(with_photograph, name="a", seed=0, colours=("red", "green", "blue")),
+        partial(with_photograph, name="a", seed=0, colours=RGB),
         partial(with_photograph, name="b", seed=1, colours=("blue", "green", "red")),
-        partial(with_photograph, name="c", seed=1, colours=("red", "green", "blue")),
+        partial(with_photograph, name="c", seed=1, colours=RGB),
         "the channels of its companion image are taken in their order, although their names differ: 'blue' is taken for 'red' of",
     ),
     "bands that were left out": (
@@ -98,7 +117,7 @@ DIFFERENCES = {
         partial(without_band, name="a", seed=0, dropped=1),
         partial(without_band, name="b", seed=1, dropped=3),
         partial(without_band, name="c", seed=1, dropped=1),
-        "other bands of their files were left out: 'band 1' is taken for 'band 2' of",
+        "other bands of their files were left out or reordered: 'band 1 of the file' is taken for 'band 2 of the file' of",
     ),
 }  # fmt: skip
 
@@ -141,7 +160,7 @@ def test_every_way_says_what_differs(stores, way, tmp_path):
 
 
 def test_a_photograph_of_another_scene_is_no_other_option(tmp_path):
-    a, b = (with_photograph(tmp_path, name, seed, ("red", "green", "blue")) for name, seed in (("a", 0), ("b", 1)))
+    a, b = (with_photograph(tmp_path, name, seed, RGB) for name, seed in (("a", 0), ("b", 1)))
     model = fit_model([a], "lda", inputs="planes")
     found = predict_map(hsifeat.open_features(b), model)
     truth = hsifeat.open_features(b).labels().classes
@@ -176,14 +195,79 @@ def test_bands_keep_their_numbers_in_the_file(tmp_path):
     assert hsifeat.open_scene(tmp_path / "b.npy", bad_bands=[0, 3]).band_numbers == (1, 2, 4, 5)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [({"band_numbers": (1, 2)}, "band_numbers"), ({"band_numbers": (0, 1, 2, -1)}, "band_numbers"), ({"band_numbers": "0123"}, "band_numbers"),
-     ({"companion": np.ones((ROWS, COLS, 3)), "companion_names": ("red", "green")}, "2 companion_names for 3 channels")],
-)  # fmt: skip
-def test_wrong_names_and_numbers_are_refused(wrong, message):
-    with pytest.raises(hsifeat.SceneError, match=message):
-        labelled("a", 0, **wrong)
+@pytest.mark.parametrize("wrong", [(0, 1, 2, -1), "0123", (0.5, 1, 2, 3)])
+def test_wrong_numbers_of_bands_are_refused(wrong):
+    with pytest.raises(hsifeat.SceneError, match="band_numbers"):
+        labelled("a", 0, band_numbers=wrong)
+
+
+def test_names_and_numbers_of_a_replaced_array_are_dropped():
+    photograph = xarray.DataArray(
+        np.ones((ROWS, COLS, 3)), dims=("y", "x", "band"), coords={"band": ["red", "green", "blue"]}
+    )
+    scene = labelled("a", 0, bands=6, companion=photograph).without_bands([1])
+    assert scene.companion_names == ("red", "green", "blue")
+    fewer = replace(scene, cube=np.asarray(scene.cube)[..., :2], companion=np.ones((ROWS, COLS, 1)))
+    assert fewer.band_numbers == fewer.companion_names == ()
+
+
+def test_bands_that_the_user_selects_are_no_changed_wavelengths(tmp_path, monkeypatch):
+    monkeypatch.setenv("HSIFEAT_CACHE", str(tmp_path / "cache"))
+    nm = np.linspace(450, 900, 6)
+    a, b = (labelled(name, seed, bands=6, wavelengths_nm=nm) for name, seed in (("a", 0), ("b", 1)))
+    store = hsifeat.extract(a, backbone="context", layers=["mean-3"])
+    like = hsifeat.open_features(hsifeat.extract(b, like=store, out=tmp_path / "b.zarr"))
+    cube = xarray.DataArray(
+        b.cube, dims=("y", "x", "wavelength"), coords={"wavelength": ("wavelength", nm, {"units": "nm"})}
+    )
+    cube.to_dataset(name="r").to_netcdf(tmp_path / "b.nc")
+    features = hsifeat.open_features(store)
+    for bands in ([5, 4, 3, 2, 1, 0], [0, 2, 4]):
+        for inputs in ("context", "spectra+context"):
+            events = []
+            model = fit_model(features.with_bands(bands), "lda", inputs=inputs)
+            (opened,) = open_inputs(model, [str(tmp_path / "b.nc")], events.append).values()
+            np.testing.assert_array_equal(opened.sample([3, 9], [4, 20]), like.sample([3, 9], [4, 20]))
+            np.testing.assert_array_equal(predict_map(opened, model, listen=events.append), predict_map(like, model))
+            fit_model([features.with_bands(bands), like], "lda", inputs=inputs, listen=events.append)
+            assert not [
+                event.message
+                for event in events
+                if isinstance(event, Note) and "wavelengths" in event.message and "chang" in event.message
+            ]
+
+
+def test_a_note_says_that_only_their_order_pairs_two_photographs(tmp_path):
+    for season in ("summer", "winter"):
+        (tmp_path / season).mkdir()
+    a, b = (
+        [
+            with_photograph(tmp_path / season, name, seed, colours)
+            for season, colours in (("summer", RGB), ("winter", RGB[::-1]))
+        ]
+        for name, seed in (("a", 0), ("b", 1))
+    )
+    model = fit_model(a, "lda", inputs="planes")
+    model.save(tmp_path / "model")
+    for stores, expected in ((a, 0), (b, 1)):
+        events = []
+        predict_map(open_stack(stores), load_model(tmp_path / "model"), listen=events.append)
+        assert (
+            sum("in the order in which they are given" in event.message for event in events if isinstance(event, Note))
+            == expected
+        )
+    events = []
+    fit_model([*a, *b], "lda", inputs="planes", listen=events.append)
+    assert (
+        sum("in the order in which they are given" in event.message for event in events if isinstance(event, Note)) == 1
+    )
+
+
+@pytest.mark.parametrize("names", [("Band 1", "Band 2"), ("1", "2"), ()])
+def test_names_that_only_count_are_not_compared_with_others(names):
+    a, b = {"t0/e": PlaneFacts(channels=names)}, {"t0/e": PlaneFacts(channels=("A", "B"))}
+    assert facts_notes(a, b, "a", "b") == facts_notes(b, a, "b", "a") == []
+    assert len(facts_notes(a, {"t0/e": PlaneFacts(channels=names[::-1])}, "a", "b")) == bool(names)
 
 
 def test_a_note_says_that_a_scene_has_another_reflectance_scale_than_a_projection_or_a_network(tmp_path):
