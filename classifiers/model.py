@@ -243,7 +243,7 @@ class Model:
     def _was_trained_on(self, features: Features) -> bool:
         """Return whether all stores of a scene are training stores."""
         keys = () if self.card is None else self.card.keys
-        return bool(self.layout.stored) and all(store.key in keys for store in single_stores(features))
+        return all("backbone" in store.recipe and store.key in keys for store in single_stores(features))
 
     @property
     def training_keys(self) -> tuple[str, ...]:

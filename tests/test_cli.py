@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -249,3 +250,8 @@ def test_a_deleted_current_folder_is_said(hsifeat, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     assert "the current folder was deleted: change to another folder" in hsifeat("fit", "x", "--out", "m", status=1)
+
+
+def test_the_version_is_that_of_the_package():
+    shown = subprocess.run([HSIFEAT, "--version"], capture_output=True, text=True, check=True).stdout
+    assert shown == f"hsifeat {version('hsifeat')}\n"

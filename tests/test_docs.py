@@ -27,7 +27,7 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 # Parts of paths that stand for any name.
 PLACEHOLDER = re.compile(r"NAME|KIND|FORMAT")
 # `main` takes these before any command sees them.
-GLOBAL_OPTIONS = {"--debug", "--help"}
+GLOBAL_OPTIONS = {"--debug", "--help", "--version"}
 
 
 def commands(command, path=()):

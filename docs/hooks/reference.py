@@ -146,7 +146,10 @@ def cli_page() -> str:
 
     command = typer.main.get_command(app)
     lines = ["# Command line", "", *help_lines(command), ""]
-    lines += ["`--debug` before or after any verb shows the traceback of an error.", ""]
+    lines += [
+        "`--debug` before or after any verb shows the traceback of an error. `hsifeat --version` prints the version.",
+        "",
+    ]
     for path, verb in verbs("hsifeat", command):
         lines += [f"## {path}", "", *help_lines(verb), "", *parameter_lines(verb), ""]
     return "\n".join(lines)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -77,8 +78,22 @@ class _Group(TyperGroup):
 app = typer.Typer(name="hsifeat", cls=_Group, no_args_is_help=True, **_SETTINGS)
 
 
+def _show_version(wanted: bool) -> None:  # the signature of a callback of Typer
+    if wanted:
+        typer.echo(f"hsifeat {version('hsifeat')}")
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
+def main(
+    *,
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version of hsifeat, and exit."
+        ),
+    ] = False,
+) -> None:
     """Classify hyperspectral scenes with features of frozen diffusion models.
 
     The features are computed once and cached. Classifiers then train on them within seconds. From a public scene to a

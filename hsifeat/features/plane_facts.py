@@ -66,7 +66,7 @@ def _imported_facts(entry: Any, channels: int) -> PlaneFacts:
     channel_names = tuple(map(str, names)) if isinstance(names, list) and len(names) == channels else ()
     try:
         integers = None if values is None else values == "as stored" and np.dtype(dtype).kind in "iu"
-    except TypeError:
+    except (TypeError, ValueError):
         integers = None
     return PlaneFacts(channels=channel_names, integers=integers)
 
@@ -104,8 +104,8 @@ def facts_notes(
             (plane, one.channels, other.channels),
             ("its companion image", one.companion_channels, other.companion_channels),
         ):
-            numbered = {all(map(_NUMBER.fullmatch, one)) for one in (own_names, names)}
-            if len(numbered) == 1 and (difference := difference_in_order(own_names, names, wanted_name)):
+            count_only = {all(map(_NUMBER.fullmatch, texts)) for texts in (own_names, names)}
+            if len(count_only) == 1 and (difference := difference_in_order(own_names, names, wanted_name)):
                 notes.append(
                     f"{name}: the channels of {what} are taken in their order, although their names differ: {difference}"
                 )
