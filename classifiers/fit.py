@@ -151,7 +151,7 @@ def fit_model(
         )
     if not all(map(input_set.includes, table.layout)):
         table = table.select_groups(input_set.includes)
-    note_plane_facts(scenes.scenes, table.layout.plane_names, listen)
+    note_plane_facts(scenes.scenes, table.layout.plane_names, listen, scales=not input_set.uses_spectra)
     size = format_bytes(table_bytes(len(table), table.layout))
     of_scenes = f" of {len(scenes)} scenes" if len(scenes) > 1 else ""
     listen(
@@ -181,7 +181,7 @@ def fit_model(
         if scenes.first.scene.wavelengths_nm is None
         else tuple(scenes.first.scene.wavelengths_nm.tolist()),
         band_names=names_of_bands(scenes.first.scene),
-        scale=scenes.first.scene.scale,
+        scales=tuple(one.scene.scale for one in scenes.scenes),
         selects_bands=scenes.first.bands is not None,
         plane_facts=plane_facts(scenes.first),
         train_pixels=len(table) if evaluation is None else evaluation.train_pixels,

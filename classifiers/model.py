@@ -25,14 +25,7 @@ from classifiers.recipe_text import difference_text, feature_kinds, kinds_advice
 from classifiers.tune import Tuning
 from hsifeat.errors import HeadError, error_summary
 from hsifeat.features.features import Features
-from hsifeat.features.plane_facts import (
-    PlaneFacts,
-    facts_notes,
-    facts_of_json,
-    pairing_note,
-    plane_facts,
-    reordered_note,
-)
+from hsifeat.features.plane_facts import PlaneFacts, facts_of_json, plane_notes, reordered_note
 from hsifeat.features.scene_set import match_features, single_stores
 from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Listener, Note, silent
@@ -81,8 +74,8 @@ class Model:
         sha256 of the manifest in the folder when the model was loaded; None for a model that `fit_model` returned.
     band_names : tuple of str
         Names of the bands of the training scene, see `hsifeat.scenes.band_matching.names_of_bands`; empty if unknown.
-    scale : float or None
-        Reflectance scale of the training scene; None if unknown.
+    scales : tuple of float
+        Reflectance scale of each training scene; empty if unknown.
     selects_bands : bool
         Whether only some bands of the training scene were read, or in another order, see `Features.with_bands`.
     plane_facts : dict of str to PlaneFacts
@@ -112,7 +105,7 @@ class Model:
     folder: Path | None = None
     digest: str | None = None
     band_names: tuple[str, ...] = ()
-    scale: float | None = None
+    scales: tuple[float, ...] = ()
     selects_bands: bool = False
     plane_facts: dict[str, PlaneFacts] = field(default_factory=dict)
 
@@ -170,7 +163,7 @@ class Model:
             "train_pixels": self.train_pixels,
             "wavelengths_nm": self.wavelengths_nm,
             "band_names": self.band_names,
-            "scale": self.scale,
+            "scales": self.scales,
             "selects_bands": self.selects_bands,
             "plane_facts": {plane: facts.model_dump(mode="json") for plane, facts in self.plane_facts.items()},
             "tuning": None if self.tuning is None else self.tuning.to_json(),
@@ -206,12 +199,11 @@ class Model:
             several training stores in another order than in the training. If the head was trained on pixel positions of
             another scene. The message names the difference.
         """
-        has_trained = self._was_trained_on(features)
+        is_training_scene = features.recipe["scene"] == self.recipe.get("scene")
         if (wanted := self.scene_bands) is not None:
-            is_training_scene = features.recipe["scene"] == self.recipe.get("scene")
-            if is_training_scene:  # names may have been corrected, and the bands are still the same
-                wanted = replace(wanted, names=())
-            if has_trained or is_training_scene:
+            if is_training_scene:  # names and scale may have been corrected, and the bands are still the same
+                wanted = replace(wanted, names=(), scale=None)
+            if features.scene.scale in self.scales:
                 wanted = replace(wanted, scale=None)
             matched = match_features(features, wanted, listen)
             reordered = matched is not features and features.shape[2] == wanted.count
@@ -228,10 +220,11 @@ class Model:
         if self.layout.stored:
             self._check_recipe(features)
             self._check_planes(features)
-            if not has_trained:
-                used = {plane: self.plane_facts[plane] for plane in self.layout.plane_names & self.plane_facts.keys()}
-                notes = facts_notes(plane_facts(features), used, features.name, "the training scene")
-                for note in filter(None, (*notes, pairing_note(features, "the training scene"))):
+            if not self._was_trained_on(features):
+                compares_scales = not (is_training_scene or self.scene_bands or features.scene.scale in self.scales)
+                for note in plane_notes(
+                    features, self.layout.plane_names, self.plane_facts, "the training scene", scales=compares_scales
+                ):
                     listen(Note(note))
         if any(group.kind == "position" for group in self.layout) and features.recipe["scene"] != self.recipe["scene"]:
             raise HeadError(
@@ -243,7 +236,7 @@ class Model:
     def _was_trained_on(self, features: Features) -> bool:
         """Return whether all stores of a scene are training stores."""
         keys = () if self.card is None else self.card.keys
-        return all("backbone" in store.recipe and store.key in keys for store in single_stores(features))
+        return all(store.key in keys for store in single_stores(features))
 
     @property
     def training_keys(self) -> tuple[str, ...]:
@@ -283,7 +276,11 @@ class Model:
         """Bands of the training scene that were read; None if the model does not know them."""
         count = self.bands or len(self.wavelengths_nm or self.band_names)
         nm = None if self.wavelengths_nm is None else np.array(self.wavelengths_nm)
-        return SceneBands("the training scene", count, nm, self.band_names, self.scale) if count else None
+        return (
+            SceneBands("the training scene", count, nm, self.band_names, next(iter(self.scales), None))
+            if count
+            else None
+        )
 
     def _check_recipe(self, features: Features) -> None:
         trained, kinds = feature_kinds(self.recipe), feature_kinds(features.recipe)
@@ -373,7 +370,7 @@ def load_model(folder: Path) -> Model:
             train_pixels=int(meta["train_pixels"]),
             wavelengths_nm=checked_wavelengths(meta.get("wavelengths_nm"), head.layout),
             band_names=checked_names(meta.get("band_names", []), head.layout),
-            scale=None if meta.get("scale") is None else float(meta["scale"]),
+            scales=tuple(map(float, meta.get("scales", ()))),
             selects_bands=bool(meta.get("selects_bands", False)),
             plane_facts=facts_of_json(meta.get("plane_facts", {})),
             tuning=None if tuning is None else Tuning.from_json(tuning),

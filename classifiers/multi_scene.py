@@ -13,7 +13,7 @@ from classifiers.smoothing import SmoothingRule, parse_scene_smoothing
 from classifiers.splits import merge_official_maps
 from hsifeat.errors import StoreError
 from hsifeat.features.features import Features
-from hsifeat.features.plane_facts import PlaneFacts, facts_notes, pairing_note, plane_facts, reordered_note
+from hsifeat.features.plane_facts import plane_facts, plane_notes, reordered_note
 from hsifeat.features.scene_set import SceneSet, single_stores
 from hsifeat.formatting import format_count
 from hsifeat.runtime.events import Listener, Note, silent
@@ -26,7 +26,7 @@ from hsifeat.types import LARGEST_CLASS, Window
 GAP_PX = 1024
 
 
-def note_plane_facts(scenes: Sequence[Features], planes: Collection[str], listen: Listener) -> None:
+def note_plane_facts(scenes: Sequence[Features], planes: Collection[str], listen: Listener, *, scales: bool) -> None:
     """Send notes on planes whose values have another meaning than in an earlier scene; see `facts_notes`.
 
     Parameters
@@ -37,17 +37,16 @@ def note_plane_facts(scenes: Sequence[Features], planes: Collection[str], listen
         Names of the planes that are compared.
     listen : callable
         Receives the notes.
+    scales : bool
+        Whether reflectance scales are compared. False if they have been compared with the bands.
     """
-    wanted: dict[str, PlaneFacts] = {}
-    origin = ""
-    for one in scenes:
-        facts = {plane: facts for plane, facts in plane_facts(one).items() if plane in planes}
-        reordered = "" if scenes[0].bands is not None else reordered_note(one, planes)
-        pairing = "" if one is scenes[0] or not facts else pairing_note(one, scenes[0].name)
-        for note in filter(None, (*facts_notes(facts, wanted, one.name, origin), reordered, pairing)):
+    first, *others = scenes
+    wanted, origin = plane_facts(first), first.name
+    for one in others:
+        reordered = "" if first.bands is not None else reordered_note(one, planes)
+        for note in filter(None, (*plane_notes(one, planes, wanted, origin, scales=scales), reordered)):
             listen(Note(note))
-        origin = origin or (one.name if facts else "")
-        wanted = {**facts, **wanted}
+        wanted = {**plane_facts(one), **wanted}
 
 
 def check_same_recipes(scenes: Sequence[Features]) -> None:

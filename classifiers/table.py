@@ -202,7 +202,7 @@ class PixelTable(ReadOnlyArrays):
         )
         if uses_planes:
             check_same_recipes(scenes.scenes)
-        if spectra or window is not None or spectral_patch is not None:
+        if reads_bands := spectra or window is not None or spectral_patch is not None:
             scenes = scenes.with_matched_bands(listen)
         tables: list[PixelTable] = []
         label_maps = select_scene_labels(scenes, labels, background_class, listen=listen)
@@ -226,7 +226,7 @@ class PixelTable(ReadOnlyArrays):
                 )
             table = cls._from_scene(features, label_map, layout, names)
             tables.append(replace(table, sample=SceneSample.draw(features, layout)) if sample else table)
-        note_plane_facts(scenes.scenes, tables[0].layout.plane_names, listen)
+        note_plane_facts(scenes.scenes, tables[0].layout.plane_names, listen, scales=not reads_bands)
         return cls._join(tables)
 
     @classmethod

@@ -139,7 +139,7 @@ def save_png(figure: Figure, file: str | Path | IO[bytes], name: str, **options:
     **options
         Further options of ``savefig``.
     """
-    with recorded_warnings() as messages:
+    with recorded_warnings(UserWarning) as messages:
         figure.savefig(file, format="png", **options)
     boxes = [message for message in messages if re.match(_MISSING, message)]
     for message in messages:

@@ -37,10 +37,15 @@ def ignored_warnings(*categories: type[Warning], message: str = "") -> Iterator[
 
 
 @contextmanager
-def recorded_warnings() -> Iterator[Collection[str]]:
+def recorded_warnings(*categories: type[Warning]) -> Iterator[Collection[str]]:
     """Within the ``with`` block, collect the messages of warnings of the calling thread instead of showing them.
 
     Equal messages are collected once.
+
+    Parameters
+    ----------
+    *categories : type of Warning
+        Classes of the warnings. [default: all warnings]
 
     Examples
     --------
@@ -52,7 +57,7 @@ def recorded_warnings() -> Iterator[Collection[str]]:
     """
     messages: defaultdict[str, object] = defaultdict(object)
     # `__getitem__` adds the message as a key. It returns an object, which is true: the warning matches and is ignored.
-    with _ignore_matches(messages.__getitem__, (Warning,)):
+    with _ignore_matches(messages.__getitem__, categories or (Warning,)):
         # `simplefilter` tells Python that the filters have changed. Otherwise, warnings that were shown before are not compared with
         # the new filters.
         warnings.simplefilter("ignore", _NeverIssued)

@@ -14,9 +14,10 @@ from classifiers.input_sets import InputSet
 from classifiers.layout import ColumnGroup
 from classifiers.multi_scene import check_same_recipes, note_plane_facts
 from hsifeat.features.features import Features, PlaneLike
-from hsifeat.features.scene_set import SceneSet, group_stores, in_order_of
+from hsifeat.features.plane_facts import pairing_note
+from hsifeat.features.scene_set import SceneSet, group_stores, in_order_of, single_stores
 from hsifeat.features.stack import StackedFeatures, StoreLike
-from hsifeat.runtime.events import Listener, silent
+from hsifeat.runtime.events import Listener, Note, silent
 from hsifeat.types import PlaneId
 
 
@@ -89,7 +90,7 @@ def match_scenes(
         Whether planes are scored separately.
     """
     matched = dict(alternatives)
-    if any(one.uses_spectra for one in input_sets) or sweep:
+    if reads_bands := any(one.uses_spectra for one in input_sets) or sweep:
         # All alternatives have the same scenes, so one set of notes is enough.
         heard = {name: silent if index else listen for index, name in enumerate(alternatives)}
         matched = {name: one.with_matched_bands(heard[name]) for name, one in alternatives.items()}
@@ -98,7 +99,14 @@ def match_scenes(
         read = [
             plane for kind in kinds for plane in scenes.first.select(None if kind else planes or None, context=kind)
         ]
-        note_plane_facts(scenes.scenes, {str(plane.id) for plane in read}, listen)
+        note_plane_facts(scenes.scenes, {str(plane.id) for plane in read}, listen, scales=not reads_bands)
+    if False in kinds:
+        # Each alternative has one of the stores that differ only in their companion images.
+        first, *others = zip(*(scenes.scenes for scenes in matched.values()), strict=True)
+        for other in others:
+            stores = [store for features in other for store in single_stores(features) if not store.is_context]
+            if note := pairing_note(stores, first[0].name):
+                listen(Note(note))
     return matched
 
 

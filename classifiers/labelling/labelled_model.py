@@ -58,7 +58,7 @@ def labelled_model(features: Features, mapper: QuickMapper, labels: Labels) -> M
         recipe=features.recipe,
         wavelengths_nm=None if features.scene.wavelengths_nm is None else tuple(features.scene.wavelengths_nm.tolist()),
         band_names=names_of_bands(features.scene),
-        scale=features.scene.scale,
+        scales=(features.scene.scale,),
         selects_bands=features.bands is not None,
         plane_facts=plane_facts(features),
         train_pixels=int((used > 0).sum()),

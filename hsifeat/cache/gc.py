@@ -30,31 +30,37 @@ def remove_store(location: Location, *others: Location) -> int:
     Raises
     ------
     StoreError
-        If the store does not exist, is in use or is read-only. If the folder of the store contains files that hsifeat
-        did not write. If a link can't be deleted.
+        If the store does not exist, is in use or is read-only. If `others` has a location of another store. If the folder of the store
+        contains files that hsifeat did not write. If a link can't be deleted: the store is then kept.
     """
+    if other := next((one for one in others if one.identity != location.identity), None):
+        raise StoreError(f"{other} is another store than {location}: delete it separately")
     _check_removable(location)
+    links, location = store_links(location, *others), as_location(location.identity)
     entries = catalogue.entries()
     key = next((entry.key for entry in entries if entry.path == location.identity), "")
     if any(entry.key == key and entry.path != location.identity for entry in entries):
         key = ""  # Another store shares the samples.
     with exclusive_lock(location):
         size_bytes = store_bytes(location, key)
-        # If the location is a link, delete the store that the link refers to, and at last the link.
-        as_location(location.identity).clear()
+        for link in links:
+            with disk_errors(link):
+                link.unlink(missing_ok=True)
+        location.clear()
         if key:
             shutil.rmtree(samples_folder(key), ignore_errors=True)
         catalogue.remove_entry(location)
-    for link in store_links(location, *others):
-        with disk_errors(link):
-            link.unlink(missing_ok=True)
     return size_bytes
 
 
 def store_links(*locations: Location) -> list[Path]:
-    """Return the paths of those locations that are symbolic links, without repetitions."""
-    paths = [location.path for location in locations if isinstance(location, LocalLocation)]
-    return [path for path in dict.fromkeys(paths) if path.is_symlink()]
+    """Return the paths of those locations that are symbolic links, and of the links to which they refer, without repetitions."""
+    links: dict[Path, None] = {}
+    for path in [location.path for location in locations if isinstance(location, LocalLocation)]:
+        while path.is_symlink() and path not in links:
+            links[path] = None
+            path = path.parent / path.readlink()  # noqa: PLW2901  # the next link of a chain
+    return list(links)
 
 
 def _check_removable(location: Location) -> None:

@@ -116,9 +116,7 @@ def _with_training_bands(model: Model, scene: Scene) -> Scene:
     """Return a scene with the bands of the training scene, in their order, if the model knows these bands."""
     if (wanted := model.training_bands) is None:
         return scene
-    # If the head takes spectra, the prediction compares the scales.
-    scale = wanted.scale if model.scene_bands is None else None
-    matched = scene.matched_to(wanted.wavelengths_nm, wanted.count, wanted.scene_name, wanted.names, scale)
+    matched = scene.matched_to(wanted.wavelengths_nm, wanted.count, wanted.scene_name, wanted.names)
     if model.scene_bands is None:
         return matched
     # If the head takes spectra, the prediction matches the bands again, and sends the notes if the scene is unchanged.

@@ -188,8 +188,10 @@ def _companion_image(scene: Scene) -> SpectralImage:
 
 def _colour_notes(scene: Scene, channels: int) -> tuple[str, ...]:
     """Return a note if the first three channels of a companion image are colours, but not red, green and blue."""
-    names = [name.strip().casefold() for name in scene.companion_names[:channels]]
-    if channels != 3 or names in (["red", "green", "blue"], ["r", "g", "b"]) or not {"red", "green", "blue"} & {*names}:
+    letters = {"r": "red", "g": "green", "b": "blue"}
+    names = [letters.get(name.strip().casefold(), name) for name in scene.companion_names[:channels]]
+    colours = [name.casefold() for name in names]
+    if channels != 3 or colours == [*letters.values()] or not {*letters.values()} & {*colours}:
         return ()
     note = (
         f"{scene.name}: the first channels of its companion image are {', '.join(names)}, and the model takes them as red, green and blue; "

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hsifeat.features.features import Features
 from hsifeat.features.scene_set import single_stores
-from hsifeat.scenes.band_matching import difference_in_order
+from hsifeat.scenes.band_matching import COUNT, difference_in_order
 
-# Names that only count the channels.
-_NUMBER = re.compile(r"((band|channel|layer)[ _]*)?\d+(\.\d+)?", re.IGNORECASE)
+_COLOURS = {"r": "red", "g": "green", "b": "blue"}
 
 
 class PlaneFacts(BaseModel):
@@ -76,8 +74,41 @@ def _companion_facts(companion: Any) -> PlaneFacts:
     return PlaneFacts(companion_channels=tuple(map(str, names)) if isinstance(names, list) else ())
 
 
+def plane_notes(
+    features: Features,
+    planes: Collection[str],
+    wanted: Mapping[str, PlaneFacts],
+    wanted_name: str,
+    *,
+    scales: bool,
+) -> list[str]:
+    """Return notes on planes of a scene that may have another meaning than in a reference scene, see `facts_notes` and `pairing_note`.
+
+    Parameters
+    ----------
+    features : Features
+        Features of the scene.
+    planes : collection of str
+        Names of the planes that are read.
+    wanted : mapping of str to PlaneFacts
+        Facts on the planes of the reference scene, see `plane_facts`.
+    wanted_name : str
+        Name of the reference scene.
+    scales : bool
+        Whether reflectance scales are compared.
+    """
+    found = {plane: facts for plane, facts in plane_facts(features).items() if plane in planes}
+    pairing = pairing_note(stores_of(features, planes), wanted_name)
+    return [*facts_notes(found, wanted, features.name, wanted_name, scales=scales), *filter(None, [pairing])]
+
+
 def facts_notes(
-    found: Mapping[str, PlaneFacts], wanted: Mapping[str, PlaneFacts], name: str, wanted_name: str
+    found: Mapping[str, PlaneFacts],
+    wanted: Mapping[str, PlaneFacts],
+    name: str,
+    wanted_name: str,
+    *,
+    scales: bool = True,
 ) -> list[str]:
     """Return notes on the planes of a scene whose values have another meaning than in a reference scene.
 
@@ -90,6 +121,8 @@ def facts_notes(
         Facts on the planes of a scene and of the reference scene, see `plane_facts`. Planes of only one scene are not compared.
     name, wanted_name : str
         Names of the scene and of the reference scene.
+    scales : bool
+        Whether reflectance scales are compared. False if they have been compared with the bands.
 
     Examples
     --------
@@ -104,8 +137,7 @@ def facts_notes(
             (plane, one.channels, other.channels),
             ("its companion image", one.companion_channels, other.companion_channels),
         ):
-            count_only = {all(map(_NUMBER.fullmatch, texts)) for texts in (own_names, names)}
-            if len(count_only) == 1 and (difference := difference_in_order(own_names, names, wanted_name)):
+            if difference := _difference(own_names, names, wanted_name):
                 notes.append(
                     f"{name}: the channels of {what} are taken in their order, although their names differ: {difference}"
                 )
@@ -115,12 +147,27 @@ def facts_notes(
                 f"{name}: the values of {plane} are integers as stored in {raw}, but not in {rest}: if they are quantised, import both with the "
                 "same `dequantise`"
             )
-        if None not in {one.scale, other.scale} and one.scale != other.scale:
+        if scales and None not in {one.scale, other.scale} and one.scale != other.scale:
             notes.append(
                 f"{name}: its planes were extracted from values with the reflectance scale {one.scale:g}, and those of {wanted_name} with {other.scale:g} "
                 "(1 also stands for an unknown scale); values are not rescaled, so a model of one scene is wrong on the other if their units differ"
             )
     return list(dict.fromkeys(notes))
+
+
+def _difference(names: Sequence[str], wanted: Sequence[str], wanted_name: str) -> str:
+    """Say where names of channels differ; see `difference_in_order`. Names that only count are not compared with others."""
+    numbers, wanted_numbers = (_numbers(texts) for texts in (names, wanted))
+    if (numbers == wanted_numbers and numbers) or bool(numbers) != bool(wanted_numbers):
+        return ""
+    own, others = ([_COLOURS.get(text.casefold(), text) for text in texts] for texts in (names, wanted))
+    return difference_in_order(own, others, wanted_name)
+
+
+def _numbers(names: Sequence[str]) -> list[int]:
+    """Return the numbers of names that only count, from 0. Empty if the names do not only count."""
+    found = [int(match[1]) for match in map(COUNT.fullmatch, names) if match]
+    return [number - min(found) for number in found] if len(found) == len(names) else []
 
 
 def reordered_note(features: Features, planes: Collection[str]) -> str:
@@ -136,8 +183,8 @@ def reordered_note(features: Features, planes: Collection[str]) -> str:
     planes : collection of str
         Names of the planes that are read.
     """
-    used = [features.owner(plane)[0].recipe for plane in features.planes if str(plane.id) in planes]
-    if not any("projection" in recipe and "companion" not in recipe for recipe in used):
+    recipes = [store.recipe for store in stores_of(features, planes)]
+    if not any("projection" in recipe and "companion" not in recipe for recipe in recipes):
         return ""
     bands = single_stores(features)[0].bands
     count = single_stores(features)[0].store.manifest.scene.bands
@@ -149,16 +196,29 @@ def reordered_note(features: Features, planes: Collection[str]) -> str:
     )
 
 
-def pairing_note(features: Features, wanted_name: str) -> str:
-    """Return a note if stores of a scene differ only in their companion images, so that nothing but their order pairs them with others."""
-    stores = [store for store in single_stores(features) if "companion" in store.recipe]
-    alike = [one.name for one in stores if sum(one.options == other.options for other in stores) > 1]
+def stores_of(features: Features, planes: Collection[str]) -> list[Features]:
+    """Return the stores of the planes with the given names, in the order of the stack."""
+    owners = {id(features.owner(plane)[0]) for plane in features.planes if str(plane.id) in planes}
+    return [store for store in single_stores(features) if id(store) in owners]
+
+
+def pairing_note(stores: Sequence[Features], wanted_name: str) -> str:
+    """Return a note if stores of a scene differ only in their companion images, so that nothing but their order pairs them with others.
+
+    Parameters
+    ----------
+    stores : sequence of Features
+        The stores of the scene that are read.
+    wanted_name : str
+        Name of the scene with whose stores they are paired.
+    """
+    options = [store.options if "companion" in store.recipe else None for store in stores]
+    alike = [
+        str(one.store.location) for one, own in zip(stores, options, strict=True) if own and options.count(own) > 1
+    ]
     if not alike:
         return ""
-    return (
-        f"{', '.join(alike)} differ only in their companion images: they are paired with the stores of {wanted_name} in the order in which they "
-        "are given"
-    )
+    return f"{', '.join(alike)} differ only in their companion images: they are paired with the stores of {wanted_name} in the given order"
 
 
 def facts_of_json(values: Any) -> dict[str, PlaneFacts]:

@@ -172,15 +172,20 @@ class StackedFeatures(Features):
 
     @cached_property
     def scene(self) -> Scene:
-        """Scene in the stores, with the wavelengths and band names of the first store that has them."""
-        first, *others = (store.scene for store in self.stores)
-        nm = next((one.wavelengths_nm for one in (first, *others) if one.wavelengths_nm is not None), None)
-        names = next((one.band_names for one in (first, *others) if one.band_names), ())
-        return (
-            first
-            if nm is first.wavelengths_nm and names == first.band_names
-            else replace(first, wavelengths_nm=nm, band_names=names)
-        )
+        """Scene in the stores, with each of wavelengths, band names, band numbers and scale from the first store that has them."""
+        scenes = [store.scene for store in self.stores]
+        first = scenes[0]
+        nm = next((one.wavelengths_nm for one in scenes if one.wavelengths_nm is not None), None)
+        names = next((one.band_names for one in scenes if one.band_names), ())
+        numbers = next((one.band_numbers for one in scenes if one.band_numbers), ())
+        scale = next((one.scale for one in scenes if one.scale != 1), first.scale)
+        if nm is first.wavelengths_nm and (names, numbers, scale) == (
+            first.band_names,
+            first.band_numbers,
+            first.scale,
+        ):
+            return first
+        return replace(first, wavelengths_nm=nm, band_names=names, band_numbers=numbers, scale=scale)
 
     @cached_property
     def planes(self) -> tuple[PlaneSpec, ...]:

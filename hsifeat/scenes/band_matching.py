@@ -18,6 +18,8 @@ BAND_TOLERANCE_NM = 5.0
 
 _MAX_LISTED = 4
 _NUMBERED = re.compile(r"band \d+ of the file")
+COUNT = re.compile(r"(?:(?:band|channel|layer)[ _]*)?(\d+)(?:\.0*)?", re.IGNORECASE)
+"""Name of a band or channel that only counts, such as ``Band 1``. The group is the number."""
 
 
 class _NamedBands(Protocol):

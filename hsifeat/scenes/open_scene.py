@@ -12,6 +12,7 @@ from hsifeat.errors import SceneError, suggest_names
 from hsifeat.formatting import format_value
 from hsifeat.scenes.array_views import BandSubset
 from hsifeat.scenes.axes import order_axes, parse_axes
+from hsifeat.scenes.band_matching import COUNT
 from hsifeat.scenes.band_ranges import check_bands, parse_bands
 from hsifeat.scenes.labels.open_labels import open_labels
 from hsifeat.scenes.nodata import add_values, select_bands
@@ -209,7 +210,9 @@ def _open_files(
         raise SceneError(f"{path}: its format defines the axes: leave out `axes`, `rows` and `cols`")
     array, notes = raster.array, (*raster.scale_notes, *raster.notes)
     if not raster.ordered:
-        array, axis_notes = order_axes(array, axes, rows, cols, path.name, count_wavelengths(raster))
+        # If the file has several cubes, the vector may belong to another one.
+        wavelengths = count_wavelengths(raster) if variable is None else None
+        array, axis_notes = order_axes(array, axes, rows, cols, path.name, wavelengths)
         notes += axis_notes
     array, copy_notes = rechunk_for_blocks(array, path.name)
     raster = replace(raster, array=array, notes=(*notes, *copy_notes))
@@ -294,7 +297,7 @@ def attach_companion(scene: Scene, source: PathLike) -> Scene:
         scene,
         companion=raster.array,
         companion_nodata=raster.nodata,
-        companion_names=raster.band_colours or raster.band_names,
+        companion_names=raster.band_colours if all(map(COUNT.fullmatch, raster.band_names)) else raster.band_names,
         notes=notes,
     )
     scene_grid, companion_grid = scene.georeference, raster.georeference

@@ -1,6 +1,7 @@
 """Deletion of stores: deleted and kept files, against the list of files on disk."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from humanize import naturalsize
@@ -165,3 +166,33 @@ def test_all_links_in_one_command_are_deleted(three, tmp_path, cli):
     output = cli("cache", "rm", links[0], three[0], *links[::-1])
     assert output.startswith(f"deleted {three[0]} and the link {links[0]} and the link {links[1]}: ")
     assert not three[0].exists() and not any(link.is_symlink() for link in links)
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_links_to_links_are_deleted(three, tmp_path, relative):
+    first, second = tmp_path / "first.zarr", tmp_path / "second.zarr"
+    first.symlink_to(three[0])
+    second.symlink_to(first.name if relative else first)
+    remove_store(as_location(second))
+    assert not three[0].exists() and not first.is_symlink() and not second.is_symlink()
+
+
+def test_a_store_is_kept_if_its_link_cannot_be_deleted(three, tmp_path, monkeypatch):
+    link = tmp_path / "link.zarr"
+    link.symlink_to(three[0])
+
+    def refuse(path, **options):
+        raise PermissionError(13, "permission denied", str(path))
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="ermission denied"):
+        patch.setattr(Path, "unlink", refuse)
+        remove_store(as_location(link))
+    assert (three[0] / "zarr.json").exists() and link.is_symlink()
+
+
+def test_links_to_another_store_are_refused(three, tmp_path):
+    link = tmp_path / "link.zarr"
+    link.symlink_to(three[1])
+    with pytest.raises(StoreError, match="another store"):
+        remove_store(as_location(three[0]), as_location(link))
+    assert three[0].exists() and three[1].exists() and link.is_symlink()

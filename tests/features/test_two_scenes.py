@@ -252,15 +252,60 @@ def test_a_note_says_that_only_their_order_pairs_two_photographs(tmp_path):
     for stores, expected in ((a, 0), (b, 1)):
         events = []
         predict_map(open_stack(stores), load_model(tmp_path / "model"), listen=events.append)
-        assert (
-            sum("in the order in which they are given" in event.message for event in events if isinstance(event, Note))
-            == expected
+        assert sum("in the given order" in event.message for event in events if isinstance(event, Note)) == expected
+    context = [
+        hsifeat.extract(
+            hsifeat.open_features(one[0]).scene,
+            backbone="context",
+            layers=["mean-3"],
+            projection=IDENTITY,
+            out=tmp_path / str(n),
         )
-    events = []
-    fit_model([*a, *b], "lda", inputs="planes", listen=events.append)
-    assert (
-        sum("in the order in which they are given" in event.message for event in events if isinstance(event, Note)) == 1
-    )
+        for n, one in enumerate((a, b))
+    ]
+    for call, expected in (
+        (partial(fit_model, [*a, *b], "lda", inputs="planes"), 1),
+        (partial(fit_model, [*a, *b, *context], "lda", inputs="context"), 0),
+        (
+            partial(
+                compare,
+                [*a, *b],
+                heads=["lda"],
+                inputs=["planes"],
+                splits=["blocks:6+2:0.3"],
+                seeds=1,
+                sweep=False,
+                jobs=1,
+                out=tmp_path / "r",
+            ),
+            1,
+        ),
+    ):
+        events = []
+        call(listen=events.append)
+        assert sum("in the given order" in event.message for event in events if isinstance(event, Note)) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [(("NIR", "Red", "Green"), ("NIR", "Red", "Green")), (("Band 1", "Band 2", "Band 3"), RGB), (None, RGB)],
+)
+def test_descriptions_of_a_photograph_count_more_than_its_colours(names, expected, tmp_path):
+    with rasterio.open(
+        tmp_path / "p.tif",
+        "w",
+        driver="GTiff",
+        height=2 * ROWS,
+        width=2 * COLS,
+        count=3,
+        dtype="uint8",
+        transform=rasterio.Affine(5, 0, 0, 0, -5, 0),
+    ) as file:
+        file.write(np.ones((3, 2 * ROWS, 2 * COLS), np.uint8))
+        if names:
+            file.descriptions = names
+    np.save(tmp_path / "s.npy", labelled("a", 0).cube)
+    assert hsifeat.open_scene(tmp_path / "s.npy", companion=tmp_path / "p.tif").companion_names == expected
 
 
 @pytest.mark.parametrize("names", [("Band 1", "Band 2"), ("1", "2"), ()])
@@ -268,6 +313,10 @@ def test_names_that_only_count_are_not_compared_with_others(names):
     a, b = {"t0/e": PlaneFacts(channels=names)}, {"t0/e": PlaneFacts(channels=("A", "B"))}
     assert facts_notes(a, b, "a", "b") == facts_notes(b, a, "b", "a") == []
     assert len(facts_notes(a, {"t0/e": PlaneFacts(channels=names[::-1])}, "a", "b")) == bool(names)
+    assert not facts_notes(a, {"t0/e": PlaneFacts(channels=("band_0", "band_1"))}, "a", "b")
+    assert not facts_notes(
+        {"x": PlaneFacts(channels=("R", "g"))}, {"x": PlaneFacts(channels=("red", "green"))}, "a", "b"
+    )
 
 
 def test_a_note_says_that_a_scene_has_another_reflectance_scale_than_a_projection_or_a_network(tmp_path):
@@ -292,3 +341,31 @@ def test_a_note_says_that_a_scene_has_another_reflectance_scale_than_a_projectio
             ]
             assert len(said) == expected, said
         assert any("reflectance scale" in note for note in match_scenes([a, other])[1].notes) == expected
+
+
+def test_scales_are_noted_once_and_not_for_scenes_of_the_training(tmp_path):
+    a, b = (with_context(tmp_path, name, seed, scale=scale) for name, seed, scale in (("a", 0, 10000.0), ("b", 1, 1.0)))
+    c = with_context(tmp_path, "c", 2)
+    for inputs in ("spectra", "context", "spectra+context"):
+        both, one = (fit_model(stores, "lda", inputs=inputs) for stores in ([a, b], [a]))
+        for model, store, expected in ((one, a, 0), (one, c, 1), (both, a, 0), (both, b, 0), (both, c, 0)):
+            events = []
+            model.save(tmp_path / "model")
+            predict_map(hsifeat.open_features(store), load_model(tmp_path / "model"), listen=events.append)
+            assert sum("reflectance scale" in event.message for event in events if isinstance(event, Note)) == expected
+        events = []
+        fit_model([a, b], "lda", inputs=inputs, listen=events.append)
+        assert sum("reflectance scale" in event.message for event in events if isinstance(event, Note)) == 1
+
+
+def test_a_stack_takes_scale_and_numbers_of_the_store_that_has_them(tmp_path):
+    scene = labelled("a", 0, bands=5).without_bands([1])
+    plain = replace(scene, band_numbers=())
+    stores = [
+        hsifeat.import_planes(
+            one, {name: np.ones((ROWS, COLS, 1), np.float32)}, window=1, out=tmp_path / f"{name}.zarr"
+        )
+        for name, one in (("x", plain), ("y", replace(scene, scale=10000.0)))
+    ]
+    stacked = open_stack(stores).scene
+    assert (stacked.scale, stacked.band_numbers) == (10000, (0, 2, 3, 4))

@@ -22,6 +22,7 @@ WIDTH_NAMES = {"fwhm", "fwhms", "full_width_half_max", "full_width_half_maximum"
 GOOD_BAND_NAMES = {"bbl", "good_wavelengths", "good_bands"}
 BAD_BAND_NAMES = {"bad_bands", "bad_band_list", "bad_bands_list"}
 _CUBE_AXES = 3
+_SMALLEST_NM = 100
 
 
 def is_spectral_vector(name: str, shape: Sequence[int], cube_shape: Sequence[int]) -> bool:
@@ -40,7 +41,7 @@ def is_spectral_vector(name: str, shape: Sequence[int], cube_shape: Sequence[int
         Shape of the cube.
     """
     names = WAVELENGTH_NAMES | WAVENUMBER_NAMES | WIDTH_NAMES | GOOD_BAND_NAMES | BAD_BAND_NAMES
-    return _last(name) in names and sorted(shape)[:-1] in ([], [1]) and max(shape) in cube_shape
+    return _last(name) in names and len(shape) > 0 and sorted(shape)[:-1] in ([], [1]) and max(shape) in cube_shape
 
 
 def select_spectral_vectors(variables: Mapping[str, FileVariable], name: str) -> dict[str, FileVariable]:
@@ -67,15 +68,21 @@ def select_spectral_vectors(variables: Mapping[str, FileVariable], name: str) ->
 def count_wavelengths(raster: Raster) -> int | None:
     """Return the number of values in the vectors of wavelengths or wavenumbers of a cube.
 
-    The result is None if there is no such vector, or if their lengths differ. Single numbers are no vectors, and vectors with values
-    that are not positive numbers do not count.
+    Only the vectors in the group nearest to the cube count; see `nearest`. The result is None if there is no such vector, or if their lengths
+    differ. Single numbers are no vectors, and vectors with values that are not different positive numbers do not count. Neither does a
+    ``lambda`` that is not in nm, because it often names another parameter.
     """
-    lengths = {
-        max(vector.array.shape)
-        for key, vector in raster.spectral_vectors.items()
-        if _last(key) in WAVELENGTH_NAMES | WAVENUMBER_NAMES and all(0 < value < inf for value in vector.values())
-    } - {1}
+    keys = [
+        key for key, vector in raster.spectral_vectors.items() if _may_be_wavelengths(_last(key), [*vector.values()])
+    ]
+    lengths = {max(raster.spectral_vectors[key].array.shape) for key in nearest(keys, raster.variable, ())}
     return lengths.pop() if len(lengths) == 1 else None
+
+
+def _may_be_wavelengths(name: str, values: Sequence[float]) -> bool:
+    if name not in WAVELENGTH_NAMES | WAVENUMBER_NAMES or not 1 < len(values) == len(set(values)):
+        return False
+    return all((_SMALLEST_NM if name == "lambda" else 0) < value < inf for value in values)
 
 
 def attach_spectrum(raster: Raster, name: str) -> Raster:

@@ -126,6 +126,9 @@ def test_an_axis_of_another_length_than_the_wavelengths_is_not_that_of_the_bands
         pytest.param((6, 7, 5), {"wavelength": np.arange(6.0)}, ["wavelength has 6 values"], id="not-positive"),
         pytest.param((6, 7, 5), {"fwhm": np.full(7, 10.0)}, ["fwhm has 7 values"], id="widths"),
         pytest.param((1, 7, 5), {"lambda": [0.5]}, ["lambda has 1 value"], id="single-number"),
+        pytest.param((6, 7, 5), {"lambda": np.linspace(0.1, 0.6, 6)}, ["lambda has 6 values"], id="parameters"),
+        pytest.param((6, 7, 5), {"wavelength": np.full(6, 550.0)}, ["wavelength has 6 values"], id="equal"),
+        pytest.param((6, 7, 5), {"wavelength": [*NM, np.inf]}, ["wavelength has 6 values"], id="infinite"),
     ],
 )  # fmt: skip
 def test_vectors_that_state_no_axis_are_noted(tmp_path, suffix, shape, vectors, ignored):
@@ -135,6 +138,25 @@ def test_vectors_that_state_no_axis_are_noted(tmp_path, suffix, shape, vectors, 
     assert "to be rows, cols, bands; set `axes`" in told
     for text in ignored:
         assert f"{text} for 5 bands; it is ignored" in told
+
+
+@FORMATS
+def test_wavenumbers_state_the_axis_of_the_bands(tmp_path, suffix):
+    scene = open_scene(written(tmp_path / f"x{suffix}", CUBE.transpose(2, 0, 1), wavenumber=1e7 / NM))
+    np.testing.assert_allclose(scene.wavelengths_nm, NM)
+
+
+@FORMATS
+def test_wavelengths_do_not_turn_another_cube_of_the_file(tmp_path, suffix):
+    path = written(tmp_path / f"x{suffix}", CUBE, other=CUBE[:, :5, :4], wavelength=NM)
+    scene = open_scene(path, variable="other")
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE[:, :5, :4])
+    np.testing.assert_array_equal(open_scene(path, variable="cube").wavelengths_nm, NM)
+
+
+def test_a_single_number_named_like_wavelengths_is_ignored(tmp_path):
+    np.savez(tmp_path / "x.npz", cube=CUBE, wavelength=550.0, fwhm=10.0)
+    assert open_scene(tmp_path / "x.npz").wavelengths_nm is None
 
 
 def test_stated_axes_count_more_than_the_number_of_wavelengths(tmp_path):
