@@ -22,7 +22,7 @@ from hsifeat.formatting import format_count, format_value
 from hsifeat.runtime.events import Listener, silent
 from hsifeat.runtime.executor import Executor
 from hsifeat.runtime.executor_plugins import open_executor
-from hsifeat.scenes.maps import check_map_fits, check_map_path, write_map, write_probabilities
+from hsifeat.scenes.maps import check_map_fits, check_map_path, check_replaces_map, write_map, write_probabilities
 from hsifeat.types import Window, check_path, check_switches
 
 
@@ -200,6 +200,7 @@ def write_scene_map(
         raise HeadError(f"a map file takes a fitted model, such as load_model(folder); found {format_value(model)}")
     out = Path(out)
     check_map_path(out, probabilities=probabilities)
+    check_replaces_map(out)
     stack = open_stack(stores)
     features = model.match_store(stack)
     rows, cols, _ = features.shape

@@ -73,7 +73,7 @@ class Tuning:
         """Return lines of text: the selected combination of parameters, and the accuracy of each combination tried."""
         if self.choice is None:
             return [f"not tuned, the defaults stay: {self.folds}"]
-        reason = "the defaults stay, as no candidate gains more than one standard deviation: "
+        reason = "the defaults stay, as the best candidate does not gain more than one standard deviation: "
         return [
             f"tuned by {self.folds}: {reason if self.choice == self.candidates[0] else ''}{self.choice}",
             *(

@@ -64,11 +64,12 @@ def predict(
     from hsifeat.commands import terminal
     from hsifeat.commands.prediction_inputs import open_inputs
     from hsifeat.files import check_not_input, check_output
-    from hsifeat.scenes.maps import check_map_path
+    from hsifeat.scenes.maps import check_map_path, check_replaces_map
 
     if PLACEHOLDER not in str(out):
         check_map_path(out, probabilities=probabilities)  # before anything is read
         check_not_input(out, stores or ())
+        check_replaces_map(out)
     loaded = load_model(model)
     with terminal.progress() as listen:
         scenes = open_inputs(loaded, stores, listen)
@@ -82,6 +83,7 @@ def predict(
             loaded.match_store(features)
             check_not_input(files[name], stores or ())
             check_output(files[name])
+            check_replaces_map(files[name])
             files[name].parent.mkdir(parents=True, exist_ok=True)
         notes = {
             name: write_scene_map(

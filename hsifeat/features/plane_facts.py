@@ -160,8 +160,12 @@ def _difference(names: Sequence[str], wanted: Sequence[str], wanted_name: str) -
     numbers, wanted_numbers = (_numbers(texts) for texts in (names, wanted))
     if (numbers == wanted_numbers and numbers) or bool(numbers) != bool(wanted_numbers):
         return ""
-    own, others = ([_COLOURS.get(text.casefold(), text) for text in texts] for texts in (names, wanted))
-    return difference_in_order(own, others, wanted_name)
+    differing = [(own, other) for own, other in zip(names, wanted, strict=False) if _colour(own) != _colour(other)]
+    return difference_in_order([own for own, _ in differing], [other for _, other in differing], wanted_name)
+
+
+def _colour(name: str) -> str:
+    return _COLOURS.get(name.casefold(), name.casefold())
 
 
 def _numbers(names: Sequence[str]) -> list[int]:

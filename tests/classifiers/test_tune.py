@@ -85,7 +85,10 @@ def test_the_defaults_stay_unless_a_candidate_gains_more_than_one_deviation():
     assert select_candidate((default, clear, chance)) is default  # the best one decides
     assert select_candidate((default, replace(default, params={"k": 5}))) is default
     said = Tuning("5 folds", (default, chance), default).describe()
-    assert said[0] == "tuned by 5 folds: the defaults stay, as no candidate gains more than one standard deviation: k=1"
+    assert (
+        said[0]
+        == "tuned by 5 folds: the defaults stay, as the best candidate does not gain more than one standard deviation: k=1"
+    )
     assert said[2] == "  OA 85.0% ± 10.0%, gain +5.0 ± 6.0  k=2"
 
 

@@ -5,7 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import rasterio
+import scipy.io
 import xarray
+from PIL import Image
 
 import hsifeat
 from classifiers import predict_map
@@ -96,3 +99,48 @@ def test_a_prediction_says_that_planes_were_extracted_in_another_order(tmp_path,
             if isinstance(event, Note) and "than those from which its planes" in event.message
         ]
         assert len(said) == count
+
+
+WRITERS = {
+    ".tif": lambda path: rasterio_file(path),
+    ".png": lambda path: Image.new("L", (24, 24)).save(path),
+    ".npy": lambda path: np.save(path, np.ones((24, 24, 5), np.float32)),
+    ".mat": lambda path: scipy.io.savemat(path, {"map": np.ones((24, 24))}),
+}
+
+
+def rasterio_file(path):
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=24,
+        width=24,
+        count=1,
+        dtype="uint8",
+        nodata=0,
+        transform=rasterio.Affine(1, 0, 9, 0, -1, 9),
+    ) as file:
+        file.write(np.ones((1, 24, 24), np.uint8))
+
+
+@pytest.mark.parametrize("probabilities", [False, True])
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_map_replaces_only_an_earlier_map(suffix, probabilities, tmp_path, monkeypatch, cli):
+    if probabilities and suffix == ".png":
+        pytest.skip("a picture holds no probabilities")
+    store, _, models = corrected(tmp_path, monkeypatch)
+    models["context"].save(tmp_path / "model")
+    mine = tmp_path / f"a{suffix}"
+    WRITERS[suffix](mine)
+    before = mine.read_bytes()
+    options = ["--probabilities"] if probabilities else []
+    for out in (mine, tmp_path / f"{{scene}}{suffix}"):
+        message = cli("predict", tmp_path / "model", store.location.path, "--out", out, *options, status=1)
+        assert f"a{suffix} exists, and is no map that hsifeat wrote" in message
+    assert mine.read_bytes() == before
+    mine.unlink()
+    for _ in range(2):
+        cli("predict", tmp_path / "model", store.location.path, "--out", mine, *options)
+    mine.write_bytes(b"")
+    assert "is no map" in cli("predict", tmp_path / "model", store.location.path, "--out", mine, *options, status=1)

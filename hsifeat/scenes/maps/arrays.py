@@ -13,6 +13,8 @@ from hsifeat.files import atomic_write
 from hsifeat.scenes.maps.legend import Legend
 from hsifeat.types import Window
 
+_CHECKED_ROWS, _SUM_TOLERANCE = 64, 1e-3
+
 
 def write_npy(path: Path, values: NDArray[Any]) -> None:
     """Write an array of any shape and dtype as a ``.npy`` file."""
@@ -70,3 +72,28 @@ def write_mat(path: Path, name: str, values: NDArray[Any], legend: Legend) -> No
     }
     with atomic_write(path) as part, part.open("wb") as file:
         savemat(file, content, oned_as="column", do_compression=True)
+
+
+def is_map_npy(path: Path) -> bool:
+    """Return whether a file may be a map of classes or probabilities: a ``.npy`` file has no mark of the program that wrote it."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return False
+    is_probabilities = array.ndim == 3 and array.dtype == np.float32  # axes
+    if not is_probabilities:
+        return array.ndim == 2 and array.dtype.kind in "iu"  # axes
+    values = array[:: max(len(array) // _CHECKED_ROWS, 1)]
+    sums = values.sum(axis=2, dtype=np.float64)
+    return bool((np.isnan(sums) | (np.abs(sums - 1) < _SUM_TOLERANCE)).all())
+
+
+def is_map_mat(path: Path) -> bool:
+    """Return whether a file is a ``.mat`` file of classes or probabilities that `write_mat` wrote."""
+    from scipy.io import whosmat
+
+    try:
+        names = {name for name, _, _ in whosmat(path)}
+    except Exception:  # noqa: BLE001  # damaged files raise errors of many classes
+        return False
+    return {"class_numbers", "class_names", "class_colours"} <= names and bool({"map", "probabilities"} & names)

@@ -58,6 +58,29 @@ def check_map_path(path: Path, *, probabilities: bool = False) -> None:
         raise SceneError(f"no such folder: {path.parent}; create it first")
 
 
+def check_replaces_map(path: Path) -> None:
+    """Check that a file which a map would replace is an earlier map.
+
+    An ``.npy`` file has no mark of the program that wrote it. It counts as a map if it has an array of whole numbers with two axes, or of float32
+    with three axes.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which need not exist.
+
+    Raises
+    ------
+    SceneError
+        If the file exists and hsifeat did not write it as a map.
+    """
+    is_map = {".png": map_image.is_map_image, ".npy": arrays.is_map_npy, ".mat": arrays.is_map_mat}
+    if path.is_file() and not is_map.get(path.suffix.lower(), geotiff_writer.is_map)(path):
+        raise SceneError(
+            f"{path} exists, and is no map that hsifeat wrote: choose another name for the map, or move the file elsewhere first"
+        )
+
+
 def check_map_fits(path: Path, shape: tuple[int, int], legend: Legend, *, probabilities: bool = False) -> None:
     """Check that the file format and the disk can hold a map.
 

@@ -30,6 +30,8 @@ from hsifeat.types import Window, windows
 if TYPE_CHECKING:
     from rasterio.io import DatasetWriter
 
+SOFTWARE = "hsifeat"
+"""Tag of the files that hsifeat wrote."""
 _PLAIN_TILE_PX, _TILE_PX = 128, 256
 # Size of GDAL's block cache. The default is a twentieth of the machine's memory.
 _CACHE_BYTES = 2**25
@@ -92,6 +94,18 @@ def write_map_geotiff(
         options,
         _attribute_xml(classes, legend),
     )
+
+
+def is_map(path: Path) -> bool:
+    """Return whether a file is a GeoTIFF of classes or probabilities that hsifeat wrote."""
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    try:
+        with ignored_warnings(NotGeoreferencedWarning), rasterio.open(path, driver="GTiff") as file:
+            return bool(file.tags().get("TIFFTAG_SOFTWARE") == SOFTWARE)
+    except RasterioError:
+        return False
 
 
 def write_probabilities_geotiff(
@@ -158,6 +172,7 @@ def _write(
         try:
             with rasterio.open(plain, "w", driver="GTiff", **tiles, **profile) as file:
                 describe(file)
+                file.update_tags(TIFFTAG_SOFTWARE=SOFTWARE)
                 for w, values in blocks:
                     file.write(np.moveaxis(values, 2, 0), window=RasterioWindow(w.col, w.row, w.cols, w.rows))
             rasterio.shutil.copy(

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from hsifeat.files import atomic_write
 from hsifeat.formatting import list_some
 from hsifeat.scenes.maps.fonts import find_font
+from hsifeat.scenes.maps.geotiff_writer import SOFTWARE
 from hsifeat.scenes.maps.legend import Legend
 from hsifeat.scenes.scene_blocks import blocks
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont
+    from PIL.PngImagePlugin import PngInfo
 
 MIN_PX, MAX_PX = 600, 2000
 _PAPER, _INK, _EDGE = "#ffffff", "#1b1d20", "#8a8f98"
@@ -52,7 +54,7 @@ def write_map_image(path: Path, classes: NDArray[np.integer], legend: Legend) ->
     drawn = drawn.repeat(enlargement, axis=0).repeat(enlargement, axis=1)
     picture = _add_legend(_paint(drawn, legend), legend, no_data=bool((drawn == 0).any()))
     with atomic_write(path) as part:
-        picture.save(part, format="PNG", optimize=True)
+        picture.save(part, format="PNG", optimize=True, pnginfo=_written_by_hsifeat())
     notes = []
     if unreadable := [
         number for number, name in zip(legend.numbers, legend.names, strict=True) if find_font(_shorten(name)) is None
@@ -120,6 +122,25 @@ def _drawn_name(number: int, name: str, size_px: int) -> tuple[str, FreeTypeFont
         short = f"class {number}"
         file = find_font(short)
     return short, ImageFont.truetype(str(file), size_px)
+
+
+def _written_by_hsifeat() -> PngInfo:
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    text.add_text("Software", SOFTWARE)
+    return text
+
+
+def is_map_image(path: Path) -> bool:
+    """Return whether a file is a PNG picture that hsifeat wrote."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return image.info.get("Software") == SOFTWARE
+    except (OSError, UnidentifiedImageError):
+        return False
 
 
 def _shorten(name: str) -> str:

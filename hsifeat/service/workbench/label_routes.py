@@ -137,17 +137,18 @@ def adopt_classes(request: Request, desk: EditableDesk, name: Annotated[str, For
     labels = desk.space.features.labels(name)
     known = desk.database.classes(desk.labels.id)
     names, numbers = {entry.name for entry in known}, {entry.number for entry in known}
-    for number in labels.counts:
-        if labels.class_names[number] not in names:
-            wanted = number if number not in numbers else None
-            entry = desk.database.add_class(
-                desk.labels.id,
-                desk.caller.name,
-                labels.class_names[number],
-                colour=labels.class_colours[number],
-                number=wanted,
-            )
-            numbers.add(entry.number)
+    with desk.database.transaction():  # all classes, or none
+        for number in labels.counts:
+            if labels.class_names[number] not in names:
+                wanted = number if number not in numbers else None
+                entry = desk.database.add_class(
+                    desk.labels.id,
+                    desk.caller.name,
+                    labels.class_names[number],
+                    colour=labels.class_colours[number],
+                    number=wanted,
+                )
+                numbers.add(entry.number)
     return _class_list(request, desk)
 
 
