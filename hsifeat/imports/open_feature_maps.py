@@ -69,7 +69,7 @@ def open_feature_maps(
     Returns
     -------
     list of FeatureMap
-        Features, sorted by the names of their planes.
+        Features in the order of an exported table, or sorted by the names of their planes if there are other sources.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def open_feature_maps(
     names = [str(one.plane) for one in maps]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise HsifeatError(f"several features have the name {twice[0]}: name them apart, as NAME=FILE")
-    return sorted(maps, key=lambda one: one.plane)
+    return maps if len(sources) == 1 else sorted(maps, key=lambda one: one.plane)
 
 
 def _without_useless_georeference(features: FeatureMap, scene: Scene) -> FeatureMap:

@@ -38,7 +38,7 @@ def prepare_import(scene: Scene, maps: Iterable[FeatureMap], config: ImportConfi
     scene : Scene
         The scene.
     maps : iterable of FeatureMap
-        Features, sorted by the names of their planes.
+        Features, in the order that the planes get in the store.
     config : ImportConfig
         Options of the import.
     listen : callable
@@ -91,7 +91,7 @@ def _survey(scene: Scene, placed: Mapping[PlaneId, PlacedFeatures], listen: List
     total = sum(len(one.blocks()) for one in placed.values())
     listen(Started("read features", total, "blocks"))
     done = 0
-    for plane, one in placed.items():
+    for plane, one in sorted(placed.items()):
         digest.update(f"{plane},{one.stride},{one.rows},{one.cols},{one.features.channels};".encode())
         for block in one.blocks():
             values = one.read(block)
@@ -131,6 +131,7 @@ def _dtype(maps: Sequence[FeatureMap]) -> StoredDtype:
 
 def _provenance(placed: Mapping[PlaneId, PlacedFeatures]) -> dict[str, Any]:
     return {
+        "plane_order": [str(plane) for plane in placed],
         "imported": {
             str(plane): {
                 "source": one.features.source,
@@ -141,5 +142,5 @@ def _provenance(placed: Mapping[PlaneId, PlacedFeatures]) -> dict[str, Any]:
                 **({"channels": list(one.features.channel_names)} if one.features.channel_names else {}),
             }
             for plane, one in placed.items()
-        }
+        },
     }

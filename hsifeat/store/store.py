@@ -149,8 +149,15 @@ class Store:
 
     @property
     def planes(self) -> list[PlaneSpec]:
-        """All planes, complete or not, sorted by timestep, and then from coarse to fine resolution."""
-        return self._planes.specs()
+        """All planes, complete or not. Extracted planes are sorted by timestep, and then from coarse to fine resolution.
+
+        Imported planes have the order of the exported table from which they were imported, or are sorted by their names.
+        """
+        planes, order = self._planes.specs(), self.manifest.provenance.get("plane_order")
+        if not isinstance(order, list):
+            return planes
+        places = {str(name): place for place, name in enumerate(order)}
+        return sorted(planes, key=lambda plane: places.get(str(plane.id), len(places)))
 
     def plane(self, plane: PlaneId) -> zarr.Array[Any]:
         """Return the Zarr array of a plane, with its stored shape and dtype."""

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import hsifeat
+from classifiers import PixelTable, make_head
 from hsifeat.errors import SceneError
 
 
@@ -82,3 +83,43 @@ def test_channels_in_another_order_are_refused(table, scene, tmp_path):
     file.write_text(json.dumps(content))
     with pytest.raises(SceneError, match=r"the columns of t0/.* must be adjacent and in the order of their channels"):
         hsifeat.import_planes(scene, table, out=tmp_path / "x.zarr")
+
+
+def planes_of(tmp_path, name, strides, seed=0):
+    """Import planes with the given strides, and return the store and the classes that they show."""
+    rng = np.random.default_rng(seed)
+    classes = np.kron(rng.integers(1, 4, (4, 5)), np.ones((8, 8), int)).astype(np.uint8)
+    scene = hsifeat.Scene(name, rng.random((32, 40, 3)), labels={"gt": hsifeat.Labels("gt", classes)})
+    features = {}
+    for plane, (stride, sign) in strides.items():
+        cells = classes[::stride, ::stride, None] * np.array([sign, 2 * sign])
+        features[plane] = (cells + rng.normal(0, 0.1, cells.shape)).astype(np.float32)
+    return hsifeat.import_planes(scene, features, dtype="float32", window=1, out=tmp_path / f"{name}.zarr"), scene
+
+
+def test_an_imported_table_keeps_the_order_of_its_columns(tmp_path):
+    """Planes of a network are sorted by stride, and those of the table have the stride 1."""
+    scene = hsifeat.Scene("s", np.random.default_rng(0).random((32, 32, 3)).astype(np.float32))
+    scene = scene.with_labels(hsifeat.Labels("gt", np.kron([[1, 2], [2, 1]], np.ones((16, 16), int)).astype(np.uint8)))
+    store = hsifeat.extract(
+        scene, backbone="untrained:natural32", timesteps=[0], layers=["down_blocks.0", "mid_block", "up_blocks.0"], tile=32, halo=0,
+        out=tmp_path / "s.zarr",
+    )  # fmt: skip
+    hsifeat.export_features(hsifeat.open_features(store), tmp_path / "t.npy", all_pixels=True)
+    back = hsifeat.import_planes(scene, tmp_path / "t.npy", out=tmp_path / "back.zarr")
+    first, second = (PixelTable.from_store(one.location.path) for one in (store, back))
+    names = [group.layer for group in first.layout if group.layer]
+    assert names != sorted(names) and [group.layer for group in second.layout if group.layer] == names
+    head = make_head("lda", first.layout).fit(first.X, first.y)
+    np.testing.assert_allclose(first.X, second.X, atol=1e-6)
+    assert (head.predict(first.X) == head.predict(second.X)).all()
+
+
+def test_imports_of_other_strides_have_their_planes_in_one_order(tmp_path):
+    a, _ = planes_of(tmp_path, "a", {"x": (1, 1), "y": (2, -1)})
+    b, scene = planes_of(tmp_path, "b", {"y": (2, -1), "x": (4, 1)}, seed=1)
+    assert [str(plane.id) for plane in hsifeat.open_features(b).planes] == ["t0/x", "t0/y"]
+    model = hsifeat.fit_model([a.location.path, b.location.path], "lda", inputs="planes")
+    alone = hsifeat.fit_model([a.location.path], "lda", inputs="planes")
+    for one in (model, alone):
+        assert (hsifeat.predict_map(b, one) == scene.labels["gt"].classes).mean() > 0.9
