@@ -119,7 +119,10 @@ def test_imports_of_other_strides_have_their_planes_in_one_order(tmp_path):
     a, _ = planes_of(tmp_path, "a", {"x": (1, 1), "y": (2, -1)})
     b, scene = planes_of(tmp_path, "b", {"y": (2, -1), "x": (4, 1)}, seed=1)
     assert [str(plane.id) for plane in hsifeat.open_features(b).planes] == ["t0/x", "t0/y"]
-    model = hsifeat.fit_model([a.location.path, b.location.path], "lda", inputs="planes")
-    alone = hsifeat.fit_model([a.location.path], "lda", inputs="planes")
+    model = hsifeat.fit_model([a.location.path, b.location.path], "lda", inputs="planes", smooth="none")
+    alone = hsifeat.fit_model([a.location.path], "lda", inputs="planes", smooth="none")
+    inside = np.ix_(
+        *(np.flatnonzero(np.isin(np.arange(side) % 8, (3, 4))) for side in (32, 40))
+    )  # not between two classes
     for one in (model, alone):
-        assert (hsifeat.predict_map(b, one) == scene.labels["gt"].classes).mean() > 0.9
+        assert (hsifeat.predict_map(b, one) == scene.labels["gt"].classes)[inside].mean() > 0.95
