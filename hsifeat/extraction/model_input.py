@@ -16,6 +16,7 @@ from hsifeat.formatting import format_count
 from hsifeat.projection import ProjectedScene, Projection, fit_projection
 from hsifeat.projection.default import default_projection
 from hsifeat.projection.image import ArrayImage, SpectralImage
+from hsifeat.scenes.band_matching import colour_name
 from hsifeat.scenes.scene import Scene
 from hsifeat.scenes.scene_blocks import blocks
 from hsifeat.scenes.valid_pixels import valid_pixels
@@ -188,10 +189,8 @@ def _companion_image(scene: Scene) -> SpectralImage:
 
 def _colour_notes(scene: Scene, channels: int) -> tuple[str, ...]:
     """Return a note if the first three channels of a companion image are colours, but not red, green and blue."""
-    letters = {"r": "red", "g": "green", "b": "blue"}
-    names = [letters.get(name.strip().casefold(), name) for name in scene.companion_names[:channels]]
-    colours = [name.casefold() for name in names]
-    if channels != 3 or colours == [*letters.values()] or not {*letters.values()} & {*colours}:
+    names = [colour_name(name) for name in scene.companion_names[:channels]]
+    if channels != 3 or names == ["red", "green", "blue"] or not {"red", "green", "blue"} & {*names}:
         return ()
     note = (
         f"{scene.name}: the first channels of its companion image are {', '.join(names)}, and the model takes them as red, green and blue; "

@@ -10,9 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hsifeat.features.features import Features
 from hsifeat.features.scene_set import single_stores
-from hsifeat.scenes.band_matching import COUNT, difference_in_order
-
-_COLOURS = {"r": "red", "g": "green", "b": "blue"}
+from hsifeat.scenes.band_matching import COUNT, colour_name, difference_in_order
 
 
 class PlaneFacts(BaseModel):
@@ -160,12 +158,10 @@ def _difference(names: Sequence[str], wanted: Sequence[str], wanted_name: str) -
     numbers, wanted_numbers = (_numbers(texts) for texts in (names, wanted))
     if (numbers == wanted_numbers and numbers) or bool(numbers) != bool(wanted_numbers):
         return ""
-    differing = [(own, other) for own, other in zip(names, wanted, strict=False) if _colour(own) != _colour(other)]
+    differing = [
+        (own, other) for own, other in zip(names, wanted, strict=False) if colour_name(own) != colour_name(other)
+    ]
     return difference_in_order([own for own, _ in differing], [other for _, other in differing], wanted_name)
-
-
-def _colour(name: str) -> str:
-    return _COLOURS.get(name.casefold(), name.casefold())
 
 
 def _numbers(names: Sequence[str]) -> list[int]:

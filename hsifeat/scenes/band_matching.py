@@ -237,6 +237,12 @@ def _order_notes(wanted: SceneBands, found: SceneBands) -> tuple[str, ...]:
     return () if len(without) == 2 else (reason,)
 
 
+def colour_name(name: str) -> str:
+    """Return the name of a channel in small letters, and R, G and B as red, green and blue."""
+    folded = name.strip().casefold()
+    return {"r": "red", "g": "green", "b": "blue"}.get(folded, folded)
+
+
 def difference_in_order(names: Sequence[str], wanted: Sequence[str], wanted_name: str) -> str:
     """Say where the names of two lists differ that are taken in their order. Return an empty text if no names differ.
 

@@ -42,20 +42,16 @@ def imported(folder, name, seed, **options):
     return hsifeat.import_planes(scene, {"e": features}, window=1, out=folder / f"{name}.zarr", **options)
 
 
+def photograph_file(path):
+    grid = {"height": 2 * ROWS, "width": 2 * COLS, "transform": rasterio.Affine(5, 0, 0, 0, -5, 0)}
+    return rasterio.open(path, "w", driver="GTiff", count=3, dtype="uint8", **grid)
+
+
 def with_photograph(folder, name, seed, colours, **options):
     """Extract a scene from its photograph, whose channels have the given colours."""
     scene = labelled(name, seed)
     photograph = np.kron(scene.labels["gt"].classes[..., None] * np.array([60, 40, 20]), np.ones((2, 2, 1), int))
-    with rasterio.open(
-        folder / f"{name}.tif",
-        "w",
-        driver="GTiff",
-        height=2 * ROWS,
-        width=2 * COLS,
-        count=3,
-        dtype="uint8",
-        transform=rasterio.Affine(5, 0, 0, 0, -5, 0),
-    ) as file:
+    with photograph_file(folder / f"{name}.tif") as file:
         file.write(photograph[..., [RGB.index(colour) for colour in colours]].astype(np.uint8).transpose(2, 0, 1))
         file.colorinterp = [ColorInterp[colour] for colour in colours]
     np.save(folder / f"{name}.npy", scene.cube)
@@ -291,16 +287,7 @@ def test_a_note_says_that_only_their_order_pairs_two_photographs(tmp_path):
     [(("NIR", "Red", "Green"), ("NIR", "Red", "Green")), (("Band 1", "Band 2", "Band 3"), RGB), (None, RGB)],
 )
 def test_descriptions_of_a_photograph_count_more_than_its_colours(names, expected, tmp_path):
-    with rasterio.open(
-        tmp_path / "p.tif",
-        "w",
-        driver="GTiff",
-        height=2 * ROWS,
-        width=2 * COLS,
-        count=3,
-        dtype="uint8",
-        transform=rasterio.Affine(5, 0, 0, 0, -5, 0),
-    ) as file:
+    with photograph_file(tmp_path / "p.tif") as file:
         file.write(np.ones((3, 2 * ROWS, 2 * COLS), np.uint8))
         if names:
             file.descriptions = names

@@ -19,8 +19,7 @@ import pytest
 from PIL import Image
 
 from classifiers.labelling.label_files import import_labels
-from classifiers.labelling.labels_db import LabelDatabase
-from hsifeat import SceneError, load_model, open_features, predict_map
+from hsifeat import load_model, open_features, predict_map
 from hsifeat.service.workbench.map_tools import MapOptions, MapResources, MapTools
 from hsifeat.service.workbench.rasters import aligned_window, coarse_labels
 from hsifeat.service.workbench.workspace import Workspace
@@ -385,18 +384,3 @@ def test_a_wrong_edit_is_refused_with_a_reason(author, base, body):
     answer = author.post(f"{base}/edits", json=body)
     assert answer.status_code == 422
     assert len(answer.json()["detail"]) > 10
-
-
-def test_either_all_classes_of_a_map_are_added_or_none(author, base, monkeypatch):
-    path = open_label_set(author, base.split("/")[2], "classes of a map that can't be added")
-    before, add = author.get(f"{path}/classes").text, LabelDatabase.add_class
-
-    def add_first(database, *arguments, number, **options):
-        if number != 1:
-            raise SceneError("class numbers are whole numbers from 1 to 65535")
-        return add(database, *arguments, number=number, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(LabelDatabase, "add_class", add_first)
-        assert author.post(f"{path}/classes-of-map", data={"name": "fields"}).status_code == 422
-    assert author.get(f"{path}/classes").text == before
