@@ -33,21 +33,30 @@ class TuningCandidate:
     ----------
     params : dict
         Maps names of parameters to their values.
-    accuracy, deviation : float
-        Mean and standard deviation of the overall accuracy over folds.
-    gain, gain_deviation : float
-        Mean and standard deviation, over folds, of the gain. The gain is the overall accuracy minus the overall
+    accuracy, gain : float
+        Means over folds of the overall accuracy and of the gain. The gain is the overall accuracy minus the overall
         accuracy with the default parameters.
+    deviation, gain_deviation : float or None
+        Standard deviations of the overall accuracy and of the gain over folds. None with validation pixels, which are not
+        divided into folds.
     """
 
     params: dict[str, Any]
     accuracy: float
-    deviation: float
+    deviation: float | None
     gain: float
-    gain_deviation: float
+    gain_deviation: float | None
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self.params.items())
+
+    @property
+    def scores(self) -> str:
+        """Text of the overall accuracy and the gain, such as ``OA 85.0% ± 10.0%, gain +5.0 ± 6.0``."""
+        accuracy, gain = f"OA {self.accuracy:.1%}", f"gain {100 * self.gain:+.1f}"
+        if self.deviation is None or self.gain_deviation is None:
+            return f"{accuracy}, {gain}"
+        return f"{accuracy} ± {self.deviation:.1%}, {gain} ± {100 * self.gain_deviation:.1f}"
 
 
 @dataclass(frozen=True)
@@ -73,13 +82,11 @@ class Tuning:
         """Return lines of text: the selected combination of parameters, and the accuracy of each combination tried."""
         if self.choice is None:
             return [f"not tuned, the defaults stay: {self.folds}"]
-        reason = "the defaults stay, as the best candidate does not gain more than one standard deviation: "
+        margin = "" if self.choice.gain_deviation is None else " more than one standard deviation"
+        reason = f"the defaults stay, as the best candidate does not gain{margin}: "
         return [
             f"tuned by {self.folds}: {reason if self.choice == self.candidates[0] else ''}{self.choice}",
-            *(
-                f"  OA {c.accuracy:.1%} ± {c.deviation:.1%}, gain {100 * c.gain:+.1f} ± {100 * c.gain_deviation:.1f}  {c}"
-                for c in self.candidates
-            ),
+            *(f"  {candidate.scores}  {candidate}" for candidate in self.candidates),
             "  (compare these numbers with each other, not with test scores)",
         ]
 
@@ -105,7 +112,7 @@ def select_candidate(candidates: tuple[TuningCandidate, ...]) -> TuningCandidate
     better only by chance.
     """
     best = max(candidates, key=lambda candidate: candidate.accuracy)
-    return best if best.gain > best.gain_deviation else candidates[0]
+    return best if best.gain > (best.gain_deviation or 0) else candidates[0]
 
 
 def tune_head(
@@ -193,12 +200,16 @@ def tune_head(
 
 
 def _select(folds: str, scores: NDArray[np.float64], params: Sequence[dict[str, Any]]) -> Tuning:
-    gains = scores - scores[0]
     candidates = tuple(
-        TuningCandidate(combination, *mean_and_sd(own), *mean_and_sd(gain))
-        for combination, own, gain in zip(params, scores, gains, strict=True)
+        TuningCandidate(combination, *_mean_and_sd(own), *_mean_and_sd(own - scores[0]))
+        for combination, own in zip(params, scores, strict=True)
     )
     return Tuning(folds, candidates, select_candidate(candidates))
+
+
+def _mean_and_sd(values: NDArray[np.float64]) -> tuple[float, float | None]:
+    mean, sd = mean_and_sd(values)
+    return mean, sd if len(values) > 1 else None
 
 
 def _search(

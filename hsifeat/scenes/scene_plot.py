@@ -13,6 +13,8 @@ from hsifeat.files import atomic_write, check_output
 from hsifeat.formatting import format_count, literal_figure_text, save_png
 from hsifeat.scenes.colours import false_colour, rgb_bands
 from hsifeat.scenes.label_map import Labels
+from hsifeat.scenes.maps.geotiff_writer import SOFTWARE
+from hsifeat.scenes.maps.map_image import is_hsifeat_png
 from hsifeat.scenes.scene import Scene
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ _PANEL_INCHES, _DPI = 4.2, 150
 # Panels and legend of a scene with a larger ratio of width to height are stacked vertically.
 _WIDE_RATIO = 1.6
 _MAX_LINES, _MAX_ENTRIES, _MAX_LETTERS = 22, 110, 40
-_SOFTWARE = {"Software": "hsifeat"}
 
 
 def scene_plot_path(scene: Scene, out: Path | None) -> Path:
@@ -49,7 +50,7 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
     check_output(path)
     if not path.parent.is_dir():
         raise SceneError(f"no such folder: {path.parent}; create it first")
-    if out is None and path.exists() and not _is_hsifeat_plot(path):
+    if out is None and path.exists() and not is_hsifeat_png(path):
         raise SceneError(f"{path} exists and was not written by hsifeat: choose another file with `out=FILE.png`")
     return path
 
@@ -92,7 +93,7 @@ def write_scene_plot(scene: Scene, path: Path) -> tuple[str, ...]:
             location = "outside lower center" if wide else "outside right upper"
             figure.legend(handles=_patches(common), loc=location, ncols=columns, frameon=False)
         with atomic_write(path) as part:
-            return save_png(figure, part, path.name, metadata=_SOFTWARE)
+            return save_png(figure, part, path.name, metadata={"Software": SOFTWARE})
 
 
 def _draw_panel(axes: Axes, image: NDArray[np.uint8], title: str) -> None:
@@ -141,13 +142,3 @@ def _patches(entries: list[tuple[str, str]]) -> list[Patch]:
     patches = [Patch(facecolor=colour, edgecolor="#8a8f98", label=name) for name, colour in entries[:_MAX_ENTRIES]]
     more = len(entries) - len(patches)
     return [*patches, Patch(facecolor="none", edgecolor="none", label=f"and {more} more")] if more else patches
-
-
-def _is_hsifeat_plot(path: Path) -> bool:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return _SOFTWARE.items() <= image.info.items()
-    except (OSError, UnidentifiedImageError):
-        return False

@@ -92,6 +92,15 @@ def test_the_defaults_stay_unless_a_candidate_gains_more_than_one_deviation():
     assert said[2] == "  OA 85.0% ± 10.0%, gain +5.0 ± 6.0  k=2"
 
 
+def test_scores_of_validation_pixels_have_no_deviation():
+    default, worse = TuningCandidate({"k": 1}, 0.8, None, 0.0, None), TuningCandidate({"k": 2}, 0.7, None, -0.1, None)
+    better = TuningCandidate({"k": 3}, 0.81, None, 0.01, None)
+    assert select_candidate((default, worse)) is default and select_candidate((default, worse, better)) is better
+    said = Tuning("9 validation pixels", (default, worse), default).describe()
+    assert said[0] == "tuned by 9 validation pixels: the defaults stay, as the best candidate does not gain: k=1"
+    assert said[2] == "  OA 70.0%, gain -10.0  k=2"
+
+
 def test_replacing_test_rows_by_noise_does_not_change_the_choice(features, table):
     rule = parse_split(SPLIT)
     draw = rule.draw(table.labels, 0)

@@ -74,7 +74,7 @@ def check_replaces_map(path: Path) -> None:
     SceneError
         If the file exists and hsifeat did not write it as a map.
     """
-    is_map = {".png": map_image.is_map_image, ".npy": arrays.is_map_npy, ".mat": arrays.is_map_mat}
+    is_map = {".png": map_image.is_hsifeat_png, ".npy": arrays.is_map_npy, ".mat": arrays.is_map_mat}
     if path.is_file() and not is_map.get(path.suffix.lower(), geotiff_writer.is_map)(path):
         raise SceneError(
             f"{path} exists, and is no map that hsifeat wrote: choose another name for the map, or move the file elsewhere first"

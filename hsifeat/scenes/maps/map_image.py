@@ -132,7 +132,7 @@ def _written_by_hsifeat() -> PngInfo:
     return text
 
 
-def is_map_image(path: Path) -> bool:
+def is_hsifeat_png(path: Path) -> bool:
     """Return whether a file is a PNG picture that hsifeat wrote."""
     from PIL import Image, UnidentifiedImageError
 

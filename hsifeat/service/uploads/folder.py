@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hsifeat.errors import DiskFullError
 from hsifeat.files import disk_errors, write_file
-from hsifeat.formatting import format_bytes
+from hsifeat.formatting import format_bytes, list_some
 from hsifeat.service.job_settings import GB, JobSettings
 from hsifeat.service.problems import ProblemError
 from hsifeat.service.uploads.inspection import check_name
@@ -95,8 +96,13 @@ class UploadFolder:
         names = [file.name for file in files]
         for name in names:
             check_name(name)
-        if not 1 <= len(files) <= _MAX_FILES or len({name.lower() for name in names}) < len(names):
-            raise UploadTooLargeError(f"an upload has 1 to {_MAX_FILES} files with different names; found {len(files)}")
+        if not 1 <= len(files) <= _MAX_FILES:
+            raise UploadTooLargeError(f"an upload has 1 to {_MAX_FILES} files; found {len(files)}")
+        if equal := [name for name, count in Counter(name.lower() for name in names).items() if count > 1]:
+            raise UploadTooLargeError(
+                "the names of the files of an upload differ by more than capital letters; found several files named "
+                f"{list_some(equal, 8)}: rename all but one"
+            )
         size = sum(file.size_bytes for file in files)
         total = sum(upload.manifest.size_bytes for upload in self.uploads())
         if size > self.max_bytes:

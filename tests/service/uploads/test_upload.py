@@ -107,8 +107,11 @@ def test_an_unknown_identifier_is_an_error(uploads, upload_id):
 def test_sizes_are_limited(uploads, monkeypatch):
     with pytest.raises(UploadTooLargeError, match="the upload has .* allowed: at most"):
         uploads.create([manifest(size_bytes=2001)], "ann")
-    with pytest.raises(UploadTooLargeError, match="1 to 40 files with different names; found 2"):
+    with pytest.raises(UploadTooLargeError, match="several files named scene.npy: rename all but one"):
         uploads.create([manifest(), manifest("SCENE.npy")], "ann")
+    for count in (0, 41):
+        with pytest.raises(UploadTooLargeError, match=f"1 to 40 files; found {count}"):
+            uploads.create([manifest(f"{k}.npy") for k in range(count)], "ann")
     uploads.create([manifest(size_bytes=2000)], "ann")
     with pytest.raises(UploadTooLargeError, match="delete uploads that nobody needs"):
         uploads.create([manifest(size_bytes=1001)], "bob")
