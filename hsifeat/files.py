@@ -9,7 +9,7 @@ import platform
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from io import BufferedReader
@@ -204,6 +204,29 @@ def check_output(path: Path, *, replaces: str = "") -> None:
         raise StoreError(f"{existing} is no folder, so that {path} can't be written: choose another place")
     if not os.access(path if path.is_dir() else existing, os.W_OK):
         raise StoreError(f"{path if path.is_dir() else existing} is not writable: choose another place")
+
+
+def check_replaced(path: Path, kind: str, is_own: Callable[[Path], bool]) -> None:
+    """Check that a file which a result would replace is an earlier result of the same kind.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which need not exist.
+    kind : str
+        Kind of the result, such as ``map``.
+    is_own : callable
+        Returns whether an existing file is such a result of hsifeat.
+
+    Raises
+    ------
+    StoreError
+        If the file exists, and is no such result.
+    """
+    if path.is_file() and not is_own(path):
+        raise StoreError(
+            f"{path} exists, and is no {kind} that hsifeat wrote: choose another name for the {kind}, or move the file elsewhere first"
+        )
 
 
 def check_utf8(path: Path) -> None:

@@ -28,6 +28,8 @@ _FORMULA = re.compile(
 )
 # Characters with a meaning in Markdown or HTML. A "<" before a space or a digit has no meaning.
 _MARKDOWN = re.compile(r"[\\`*\[\]|]|<(?=[A-Za-z/!?])|&(?=#|\w+;)")
+# Mark of the files that hsifeat wrote, in their metadata.
+SOFTWARE = "hsifeat"
 _MAX_BYTES = 2**63
 _MAX_SECONDS = 1000 * 365.25 * 24 * 3600
 _figure_lock = RLock()
@@ -137,10 +139,10 @@ def save_png(figure: Figure, file: str | Path | IO[bytes], name: str, **options:
     name : str
         Name of the figure in the note.
     **options
-        Further options of ``savefig``.
+        Further options of ``savefig``. By default, the metadata say that hsifeat wrote the figure; see `is_hsifeat_png`.
     """
     with recorded_warnings(UserWarning) as messages:
-        figure.savefig(file, format="png", **options)
+        figure.savefig(file, format="png", **{"metadata": {"Software": SOFTWARE}, **options})
     boxes = [message for message in messages if re.match(_MISSING, message)]
     for message in messages:
         if message not in boxes:
@@ -150,6 +152,17 @@ def save_png(figure: Figure, file: str | Path | IO[bytes], name: str, **options:
     return (
         f"{name}: letters that no font of figures has are drawn as boxes; fonts such as Noto Sans CJK are used if they are installed",
     )
+
+
+def is_hsifeat_png(path: Path) -> bool:
+    """Return whether a file is a PNG picture that hsifeat wrote."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return image.info.get("Software") == SOFTWARE
+    except (OSError, UnidentifiedImageError):
+        return False
 
 
 def template_environment(package: str) -> Environment:

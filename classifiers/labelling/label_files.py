@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +17,14 @@ from classifiers.labelling.geojson_polygons import as_longitudes_and_latitudes
 from classifiers.labelling.label_set import is_number
 from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.errors import SceneError
-from hsifeat.files import atomic_write, check_output, check_utf8
+from hsifeat.files import atomic_write, check_output, check_replaced, check_utf8
 from hsifeat.formatting import escape_formula, format_count, list_some
 from hsifeat.scenes import Labels
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import check_class_texts
 from hsifeat.scenes.labels.open_labels import open_labels
 from hsifeat.scenes.maps import Legend, write_map
+from hsifeat.scenes.maps.geotiff_writer import is_map as is_map_geotiff
 from hsifeat.scenes.pixel_grid import PixelGrid
 from hsifeat.scenes.scene_checks import check_mask
 from hsifeat.types import check_path
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 _LAYER = "labels"
+_CSV_COLUMNS, _POLYGON_COLUMNS = ("row", "col", "class"), ("class", "number", "colour")
+# GDAL takes the name of the layer from the member `name`.
+_GEOJSON_START = f'{{"type": "FeatureCollection", "name": "{_LAYER}", "features": ['
 SUFFIXES = (".tif", ".gpkg", ".geojson", ".csv")
 MAX_IMPORTED_CLASSES = 500
 
@@ -42,7 +48,7 @@ def export_labels(labels: Labels, path: str | Path) -> tuple[str, ...]:
     labels : Labels
         The labels, for example from `LabelDatabase.labels`. For polygons, the labels must have a georeference with a CRS.
     path : str or Path
-        The suffix selects the format:
+        File to write; an earlier file of labels is replaced. The suffix selects the format:
 
         - ``.tif``: GeoTIFF of class numbers with a palette, and class names in ``.tif.aux.xml``;
         - ``.gpkg``: polygons in the CRS of the labels, with the columns ``class`` (name), ``number`` and ``colour``, as the layer ``labels``;
@@ -62,7 +68,8 @@ def export_labels(labels: Labels, path: str | Path) -> tuple[str, ...]:
         ``.gpkg`` file can't hold their CRS, such as a rotated pole. If a polygon of a ``.geojson`` file lies around a pole or
         touches it, or reaches beyond the edge of the map in its CRS.
     StoreError
-        If the file lies in a store or a model, or in a folder that is not writable. If the path of a ``.tif`` or ``.gpkg`` file
+        If the file lies in a store or a model, or in a folder that is not writable. If it exists, and does not have the columns of such
+        a file or, for ``.tif``, the mark of hsifeat. If the path of a ``.tif`` or ``.gpkg`` file
         is not UTF-8.
 
     Examples
@@ -81,6 +88,7 @@ def export_labels(labels: Labels, path: str | Path) -> tuple[str, ...]:
         check_utf8(path)
     if suffix not in SUFFIXES:
         raise SceneError(f"labels can be written as {', '.join(SUFFIXES)}; found {path.name!r}")
+    check_replaced(path, "label file", _is_label_file)
     check_class_texts(labels.class_names, labels.class_colours, f"labels {labels.name!r}")
     codes = [name for name in labels.class_names.values() if is_number(name)]
     is_numbered = all(name == str(number) for number, name in labels.class_names.items())
@@ -202,12 +210,30 @@ def _add_missing_classes(database: LabelDatabase, set_id: int, person: str, labe
     return numbers
 
 
+def _is_label_file(path: Path) -> bool:
+    """Return whether an existing file may be one that `export_labels` wrote. A text or vector file has only its columns as a mark."""
+    suffix = path.suffix.lower()
+    if suffix == ".tif":
+        return is_map_geotiff(path)
+    if suffix == ".gpkg":
+        with (
+            suppress(sqlite3.Error),
+            closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as file,
+        ):
+            columns = [name for _, name, *_ in file.execute(f"PRAGMA table_info({_LAYER})")]
+            return columns[2:] == list(_POLYGON_COLUMNS)
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        start = _GEOJSON_START if suffix == ".geojson" else f"{','.join(_CSV_COLUMNS)}\n"
+        return file.read(len(start)) == start
+
+
 def _write_csv(labels: Labels, path: Path) -> None:
     rows, cols = np.nonzero(labels.classes)
     names = {number: escape_formula(name) for number, name in labels.class_names.items()}
     with atomic_write(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file)
-        lines.writerow(("row", "col", "class"))
+        lines.writerow(_CSV_COLUMNS)
         for row, col in zip(rows.tolist(), cols.tolist(), strict=True):
             lines.writerow((row, col, names[int(labels.classes[row, col])]))
 
@@ -238,9 +264,8 @@ def _write_geojson(frame: GeoDataFrame, path: Path) -> None:
     """Write polygons in longitude and latitude, one per line. GDAL would cut them at the 180th meridian again."""
     import shapely
 
-    # GDAL takes the name of the layer from the member `name`.
     with path.open("w", encoding="utf-8") as file:
-        file.write(f'{{"type": "FeatureCollection", "name": "{_LAYER}", "features": [')
+        file.write(_GEOJSON_START)
         separator = "\n"
         for geometry, properties in zip(frame.geometry, frame.drop(columns="geometry").to_dict("records"), strict=True):
             feature = f'"properties": {json.dumps(properties)}, "geometry": {shapely.to_geojson(geometry)}'

@@ -11,10 +11,12 @@ from typing import Any
 
 from hsifeat.client.transport import Retries, ServiceError, Transport
 from hsifeat.errors import HsifeatError
-from hsifeat.files import atomic_write, check_output, delete_leftovers, disk_errors, temporary_path
+from hsifeat.files import atomic_write, check_output, check_replaced, delete_leftovers, disk_errors, temporary_path
 from hsifeat.runtime.events import Advanced, Event, Finished, Listener, Note, Started, silent
+from hsifeat.scenes.maps import check_replaces_map
 
 _EVENTS: dict[str, type[Any]] = {"started": Started, "advanced": Advanced, "finished": Finished, "note": Note}
+_RESULT_FILES = {"model.json", "results.json"}
 _FINAL = {"done", "failed", "cancelled"}
 
 
@@ -119,7 +121,8 @@ class RemoteJob:
         Raises
         ------
         HsifeatError
-            If the job has no result to download. If `path` can't be written, or lies in a store or a model. If the new
+            If the job has no result to download. If `path` can't be written, or lies in a store or a model. If `path` is a file
+            that is no earlier result. If the new
             folder already exists. If the result is not a zip file, but `path` has no suffix. If the suffix of `path` is not
             the suffix of the result.
         """
@@ -134,6 +137,10 @@ class RemoteJob:
         ):
             raise HsifeatError(f"the result of job {self.id} is the file {name}: name a file, such as {path}{suffix}")
         if path.suffix:
+            if suffix == ".zip":
+                check_replaced(path, "result of a job", _is_result)
+            else:
+                check_replaces_map(path)
             with atomic_write(path) as part:
                 self._fetch(part)
                 self._fetch_names(name, path)
@@ -181,6 +188,15 @@ class RemoteJob:
                 if kind is not None:
                     yield int(fields["id"]), kind(**json.loads(fields["data"]))
                 fields = {}
+
+
+def _is_result(path: Path) -> bool:
+    """Return whether an existing zip file may be the model or report of a job."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return any(Path(name).name in _RESULT_FILES for name in file.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _unpack(archive: Path, folder: Path) -> None:

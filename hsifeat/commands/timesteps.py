@@ -94,7 +94,8 @@ def timesteps(
             listen=listen,
         )
     if out is not None:
-        plot_ranking(ranking, out)
+        for note in plot_ranking(ranking, out):
+            terminal.note(note)
     if as_json:
         terminal.show_json(ranking.to_json())
     else:

@@ -44,7 +44,7 @@ def export_features(
     stores : str, Path, Features or a sequence of them
         The store to export, or several stores of one scene, whose columns are joined.
     out : str or Path
-        File to write; an existing file is replaced.
+        File to write; an earlier table is replaced.
     planes : sequence, optional
         Names or patterns of the planes to export; see `Features.select`. None exports all planes, and an empty sequence
         exports no planes.
@@ -67,7 +67,7 @@ def export_features(
     Raises
     ------
     StoreError
-        If the suffix is not supported, or the folder of `out` does not exist. If a plane or label map does not exist. If no
+        If the suffix is not supported, or the folder of `out` does not exist. If `out` exists, and is no table that hsifeat wrote. If a plane or label map does not exist. If no
         pixel is selected. If the table is too large for a ``.mat`` file.
     HsifeatError
         If an option has another type than listed above.

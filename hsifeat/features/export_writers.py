@@ -12,7 +12,7 @@ import numpy as np
 
 from hsifeat.errors import StoreError
 from hsifeat.features.export_table import ExportTable, TableBlock
-from hsifeat.files import atomic_write, check_output, check_utf8
+from hsifeat.files import atomic_write, check_output, check_replaced, check_utf8
 
 # Maximum size of a variable in a MATLAB file of format 5.
 _MAT_BYTES = 2**31
@@ -20,6 +20,10 @@ _MAT_BYTES = 2**31
 
 class TableWriter(Protocol):
     """Writer of tables in one file format."""
+
+    def is_table(self, path: Path) -> bool:
+        """Return whether an existing file is a table that this writer wrote."""
+        ...
 
     def check(self, path: Path, table: ExportTable) -> None:
         """Raise `StoreError` if the format cannot hold the table."""
@@ -59,7 +63,7 @@ def writer_for(path: Path) -> TableWriter:
     ------
     StoreError
         If the suffix is unknown. If the path is a folder, or lies in a folder that does not exist. If the path of a
-        ``.parquet`` file is not UTF-8.
+        ``.parquet`` file is not UTF-8. If the file exists, and is no table that hsifeat wrote.
     """
     writers: dict[str, TableWriter] = {".npy": NumpyWriter(), ".parquet": ParquetWriter(), ".mat": MatlabWriter()}
     if path.suffix.lower() not in writers:
@@ -71,18 +75,29 @@ def writer_for(path: Path) -> TableWriter:
         raise StoreError(f"no such folder: {path.parent}; create it first")
     if path.is_dir():
         raise StoreError(f"{path} is a folder: name a file")
-    return writers[path.suffix.lower()]
+    writer = writers[path.suffix.lower()]
+    check_replaced(path, "table", writer.is_table)
+    return writer
 
 
 class NumpyWriter:
     """Writer of an (n, D) float32 ``.npy`` file, a ``.pixels.csv`` file and a ``.columns.json`` file."""
 
-    def check(self, path: Path, table: ExportTable) -> None:
-        """Do nothing, since the format can hold any table."""
+    def is_table(self, path: Path) -> bool:
+        """Return whether a file of columns that this writer wrote is beside an array."""
+        try:
+            return "recipe_key" in json.loads(self._companions(path)[1].read_bytes())
+        except (OSError, ValueError, RecursionError, TypeError):
+            return False
+
+    def check(self, path: Path, table: ExportTable) -> None:  # noqa: ARG002  # the format can hold any table
+        """Raise `StoreError` if the file of pixels or columns exists, but none of an earlier table."""
+        for file in self._companions(path):
+            check_replaced(file, "table", lambda _: self.is_table(path))
 
     def write(self, path: Path, table: ExportTable, blocks: Iterator[TableBlock]) -> list[Path]:
         """Write the array, the file of pixels and the file of column names. See `TableWriter.write`."""
-        pixels, columns = path.with_suffix(".pixels.csv"), path.with_suffix(".columns.json")
+        pixels, columns = self._companions(path)
         # The exit stack renames the array last, so that an array never exists without its pixels and column names.
         with ExitStack() as files:
             array = files.enter_context(files.enter_context(atomic_write(path)).open("wb"))
@@ -103,9 +118,22 @@ class NumpyWriter:
             path.unlink(missing_ok=True)
         return [path, pixels, columns]
 
+    def _companions(self, path: Path) -> tuple[Path, Path]:
+        return path.with_suffix(".pixels.csv"), path.with_suffix(".columns.json")
+
 
 class ParquetWriter:
     """Writer of a ``.parquet`` file with one row group per block."""
+
+    def is_table(self, path: Path) -> bool:
+        """Return whether the metadata of a Parquet file have the entry of this writer."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return b"hsifeat" in (pq.read_schema(path).metadata or {})
+        except (OSError, pa.ArrowException):
+            return False
 
     def check(self, path: Path, table: ExportTable) -> None:
         """Do nothing, since the format can hold any table."""
@@ -134,6 +162,16 @@ class ParquetWriter:
 
 class MatlabWriter:
     """Writer of a ``.mat`` file of format 5, which is built in memory."""
+
+    def is_table(self, path: Path) -> bool:
+        """Return whether a MATLAB file has the variables that this writer writes."""
+        from scipy.io import whosmat
+
+        try:
+            names = {name for name, _, _ in whosmat(path)}
+        except Exception:  # noqa: BLE001  # damaged files raise errors of many classes
+            return False
+        return {"X", "y", "columns", "recipe_key"} <= names
 
     def check(self, path: Path, table: ExportTable) -> None:
         """Raise `StoreError` for a table of 2 GiB or more."""

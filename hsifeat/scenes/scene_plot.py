@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.files import atomic_write, check_output
-from hsifeat.formatting import format_count, literal_figure_text, save_png
+from hsifeat.files import atomic_write, check_output, check_replaced
+from hsifeat.formatting import format_count, is_hsifeat_png, literal_figure_text, save_png
 from hsifeat.scenes.colours import false_colour, rgb_bands
 from hsifeat.scenes.label_map import Labels
-from hsifeat.scenes.maps.geotiff_writer import SOFTWARE
-from hsifeat.scenes.maps.map_image import is_hsifeat_png
 from hsifeat.scenes.scene import Scene
 
 if TYPE_CHECKING:
@@ -41,8 +39,9 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
     Raises
     ------
     SceneError
-        If the suffix is not ``.png``. If the folder does not exist. If `out` is None, and a file ``NAME.png`` exists that
-        hsifeat did not write.
+        If the suffix is not ``.png``. If the folder does not exist.
+    StoreError
+        If the file exists, and is no picture that hsifeat wrote.
     """
     path = Path(f"{scene.name.replace('/', '-')}.png") if out is None else out
     if path.suffix.lower() != ".png":
@@ -50,8 +49,7 @@ def scene_plot_path(scene: Scene, out: Path | None) -> Path:
     check_output(path)
     if not path.parent.is_dir():
         raise SceneError(f"no such folder: {path.parent}; create it first")
-    if out is None and path.exists() and not is_hsifeat_png(path):
-        raise SceneError(f"{path} exists and was not written by hsifeat: choose another file with `out=FILE.png`")
+    check_replaced(path, "picture", is_hsifeat_png)
     return path
 
 
@@ -93,7 +91,7 @@ def write_scene_plot(scene: Scene, path: Path) -> tuple[str, ...]:
             location = "outside lower center" if wide else "outside right upper"
             figure.legend(handles=_patches(common), loc=location, ncols=columns, frameon=False)
         with atomic_write(path) as part:
-            return save_png(figure, part, path.name, metadata={"Software": SOFTWARE})
+            return save_png(figure, part, path.name)
 
 
 def _draw_panel(axes: Axes, image: NDArray[np.uint8], title: str) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import HsifeatError
-from hsifeat.files import atomic_write, check_output
-from hsifeat.formatting import literal_figure_text
+from hsifeat.files import atomic_write, check_output, check_replaced
+from hsifeat.formatting import is_hsifeat_png, literal_figure_text, save_png
 from hsifeat.timesteps.angles import SpectralAngles
 from hsifeat.timesteps.proposal import ELIGIBLE_FRACTION
 from hsifeat.timesteps.result import TimestepRanking
@@ -38,21 +38,23 @@ _MAX_MEAN_ANGLES = 2.5
 
 
 def check_plot_path(path: Path) -> None:
-    """Raise `HsifeatError` if the suffix of the path is not ``.png``, or if its folder does not exist."""
+    """Raise `HsifeatError` if a plot can't be written to the path. See `plot_ranking`."""
     if path.suffix.lower() != ".png":
         raise HsifeatError(f"a plot of timesteps is a .png file; found {path.name!r}")
     check_output(path)
     if not path.parent.is_dir():
         raise HsifeatError(f"no such folder: {path.parent}; create it first")
+    check_replaced(path, "picture", is_hsifeat_png)
 
 
-def plot_ranking(ranking: TimestepRanking, path: str | Path) -> None:
-    """Plot a timestep ranking to a PNG file.
+def plot_ranking(ranking: TimestepRanking, path: str | Path) -> tuple[str, ...]:
+    """Plot a timestep ranking to a PNG file, and return a note if letters of names are drawn as boxes.
 
     Raises
     ------
     HsifeatError
-        If the suffix of the path is not ``.png``. If its folder does not exist.
+        If the suffix of the path is not ``.png``. If its folder does not exist. If the file exists, and is no picture that
+        hsifeat wrote.
     """
     path = Path(path)
     check_plot_path(path)
@@ -72,7 +74,7 @@ def plot_ranking(ranking: TimestepRanking, path: str | Path) -> None:
         proposal = ", ".join(map(str, ranking.proposal))
         figure.suptitle(f"{ranking.title}: worth caching are t = {proposal}", fontsize=10)
         with atomic_write(path) as part:
-            figure.savefig(part, format="png")
+            return save_png(figure, part, path.name)
 
 
 def _draw_map(ranking: TimestepRanking, axes: Axes, title: str, similarity: NDArray[np.float64]) -> None:

@@ -16,6 +16,7 @@ from hsifeat.client.transport import ServiceError, Transport
 from hsifeat.client.uploading import upload_files
 from hsifeat.errors import DiskFullError, HsifeatError, SceneError
 from hsifeat.runtime.events import silent
+from hsifeat.scenes.maps import Legend, write_map
 from tests.helpers.command_line import run_main
 
 STATE = {"id": "0" * 16, "kind": "fit", "state": "done", "result": {"download": "model.zip"}}
@@ -213,13 +214,13 @@ def test_a_map_and_its_names_belong_together(tmp_path, missing, has_names):
         return httpx.Response(200, content=path.encode())
 
     files = [tmp_path / name for name in ("map.tif", "map.tif.aux.xml")]
-    for file in files:
-        file.write_bytes(b"old")
+    write_map(files[0], np.ones((2, 2), np.uint8), Legend((1,), ("oak",), ("#008000",)))
+    before = [file.read_bytes() for file in files]
     job = RemoteJob(transport_to(answer), {**STATE, "result": {"download": "map.tif"}})
     if missing == "result" or (missing and has_names):
         with pytest.raises(ServiceError, match="gone"):
             job.download(files[0])
-        assert [file.read_bytes() for file in files] == [b"old", b"old"]
+        assert [file.read_bytes() for file in files] == before
         return
     job.download(files[0])
     assert files[0].read_bytes() == b"result"

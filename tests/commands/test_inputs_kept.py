@@ -46,7 +46,7 @@ def test_inputs_are_not_replaced(cli, folder):
     ):
         message = cli(*command.split(), status=1)
         assert "is an input of this command, and would be replaced: choose another name" in message, command
-    assert "s.png exists and was not written by hsifeat" in cli("scenes", "show", "s.png", status=1)
+    assert "s.png exists, and is no picture that hsifeat wrote" in cli("scenes", "show", "s.png", status=1)
     assert {path: path.read_bytes() for path in before} == before
     cli("predict", "m", "s.tif", "--out", "map.tif")
     cli("predict", "m", "s.tif", "--out", "map.tif")

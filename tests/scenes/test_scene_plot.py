@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from hsifeat.errors import SceneError
+from hsifeat.errors import SceneError, StoreError
 from hsifeat.scenes import Labels, Scene
 from hsifeat.scenes.colours import false_colour
 from hsifeat.scenes.scene_plot import MAX_PX, scene_plot_path, write_scene_plot
@@ -81,7 +81,7 @@ def test_the_path_of_a_picture(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     one = scene(5, 5, [])
     Image.new("L", (2, 2)).save("a scene.png")
-    with pytest.raises(SceneError, match=r"a scene\.png exists and was not written by hsifeat.*`out=FILE.png`"):
+    with pytest.raises(StoreError, match=r"a scene\.png exists, and is no picture that hsifeat wrote"):
         scene_plot_path(one, None)
     with pytest.raises(SceneError, match=r"a \.png file; found 'x\.jpg'"):
         scene_plot_path(one, Path("x.jpg"))

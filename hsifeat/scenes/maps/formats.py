@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.files import check_output, check_utf8
+from hsifeat.files import check_output, check_replaced, check_utf8
+from hsifeat.formatting import is_hsifeat_png
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.maps import arrays, geotiff_writer, map_image
 from hsifeat.scenes.maps.legend import Legend
@@ -71,14 +72,11 @@ def check_replaces_map(path: Path) -> None:
 
     Raises
     ------
-    SceneError
+    StoreError
         If the file exists and hsifeat did not write it as a map.
     """
-    is_map = {".png": map_image.is_hsifeat_png, ".npy": arrays.is_map_npy, ".mat": arrays.is_map_mat}
-    if path.is_file() and not is_map.get(path.suffix.lower(), geotiff_writer.is_map)(path):
-        raise SceneError(
-            f"{path} exists, and is no map that hsifeat wrote: choose another name for the map, or move the file elsewhere first"
-        )
+    is_map = {".png": is_hsifeat_png, ".npy": arrays.is_map_npy, ".mat": arrays.is_map_mat}
+    check_replaced(path, "map", is_map.get(path.suffix.lower(), geotiff_writer.is_map))
 
 
 def check_map_fits(path: Path, shape: tuple[int, int], legend: Legend, *, probabilities: bool = False) -> None:

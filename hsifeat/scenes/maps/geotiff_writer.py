@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.files import disk_errors, temporary_folder
+from hsifeat.formatting import SOFTWARE
 from hsifeat.quiet_warnings import ignored_warnings
 from hsifeat.scenes.georeference import Georeference, as_wkt
 from hsifeat.scenes.maps.legend import Legend
@@ -30,7 +31,6 @@ from hsifeat.types import Window, windows
 if TYPE_CHECKING:
     from rasterio.io import DatasetWriter
 
-SOFTWARE = "hsifeat"
 """Tag of the files that hsifeat wrote."""
 _PLAIN_TILE_PX, _TILE_PX = 128, 256
 # Size of GDAL's block cache. The default is a twentieth of the machine's memory.

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.files import atomic_write
-from hsifeat.formatting import list_some
+from hsifeat.formatting import SOFTWARE, list_some
 from hsifeat.scenes.maps.fonts import find_font
-from hsifeat.scenes.maps.geotiff_writer import SOFTWARE
 from hsifeat.scenes.maps.legend import Legend
 from hsifeat.scenes.scene_blocks import blocks
 
@@ -130,17 +129,6 @@ def _written_by_hsifeat() -> PngInfo:
     text = PngInfo()
     text.add_text("Software", SOFTWARE)
     return text
-
-
-def is_hsifeat_png(path: Path) -> bool:
-    """Return whether a file is a PNG picture that hsifeat wrote."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return image.info.get("Software") == SOFTWARE
-    except (OSError, UnidentifiedImageError):
-        return False
 
 
 def _shorten(name: str) -> str:

@@ -1,0 +1,152 @@
+"""A result replaces an earlier result of its kind, and no other file."""
+
+import json
+import sqlite3
+import zipfile
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from classifiers.labelling.label_files import export_labels
+from hsifeat.client.remote_job import RemoteJob
+from hsifeat.client.transport import Transport
+from hsifeat.errors import HsifeatError
+from hsifeat.features.export import export_features
+from hsifeat.scenes import Labels, Scene
+from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.scene_plot import scene_plot_path, write_scene_plot
+from hsifeat.timesteps.rank import rank_timesteps
+from hsifeat.timesteps.ranking_plot import plot_ranking
+
+
+@pytest.fixture(scope="module")
+def labels():
+    georeference = Georeference("EPSG:32632", (10, 0, 500_000, 0, -10, 5_000_000))
+    return Labels("fields", np.array([[0, 1], [2, 2]], np.uint8), {1: "oak", 2: "elm"}, georeference=georeference)
+
+
+def text(path):
+    path.write_text("place,class\nhill,3\n")
+
+
+def similar_text(path):
+    path.write_text("row,col,class,comment\n0,1,oak,dry\n")
+
+
+def cube(path):
+    np.save(path, np.ones((4, 4, 3), np.float32))
+
+
+def matlab(path):
+    from scipy.io import savemat
+
+    savemat(path, {"X": np.ones((4, 4, 3)), "y": np.ones((4, 4))})
+
+
+def parquet(path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"row": [1], "col": [2]}), path)
+
+
+def fields(path):
+    import geopandas
+    import shapely
+
+    geopandas.GeoDataFrame({"class": ["oak"]}, geometry=[shapely.box(0, 0, 1, 1)], crs="EPSG:32632").to_file(
+        path, layer="labels"
+    )
+
+
+def photograph(path):
+    Image.new("L", (2, 2)).save(path)
+
+
+def archive(path):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("photographs/a.txt", "mine")
+
+
+def table(features, path):
+    export_features(features, path, planes=["t300/mid_block"])
+
+
+def label_file(labels, path):
+    export_labels(labels, path)
+
+
+def scene_picture(labels, path):
+    scene = Scene("a", np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32))
+    write_scene_plot(scene, scene_plot_path(scene, path))
+
+
+def plot_of_timesteps(labels, path):
+    scene = Scene("a", np.random.default_rng(0).normal(size=(40, 40, 3)).astype(np.float32))
+    plot_ranking(rank_timesteps(scene, timesteps=[0, 500], budget=1), path)
+
+
+def download(labels, path):
+    content = path.with_name("result.tmp")
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(content, "w") as file:
+            file.writestr("model/model.json", json.dumps({}))
+    else:
+        export_labels(labels, content.with_suffix(".tif"))
+        content = content.with_suffix(".tif")
+    replies = {"result": content.read_bytes(), "files": b"[]"}
+    transport = Transport("http://service.example", "token")
+    reply = httpx.MockTransport(lambda request: httpx.Response(200, content=replies[request.url.path.split("/")[-1]]))
+    transport._client = httpx.Client(base_url=transport.url, transport=reply)
+    state = {"id": "1", "state": "done", "result": {"download": f"map{path.suffix}"}}
+    RemoteJob(transport, state).download(path)
+
+
+WRITERS = {
+    "table": [(table, name, mine) for name, mine in ((".npy", cube), (".parquet", parquet), (".mat", matlab), (".pixels.csv", text), (".columns.json", text))],
+    "label file": [
+        (label_file, name, mine)
+        for name, mine in ((".tif", photograph), (".gpkg", fields), (".gpkg", text), (".geojson", fields), (".csv", text), (".csv", similar_text))
+    ],
+    "picture": [(scene_picture, ".png", photograph), (scene_picture, ".png", text), (plot_of_timesteps, ".png", photograph)],
+    "result of a job": [(download, ".zip", archive), (download, ".zip", text)],
+    "map": [(download, ".tif", photograph)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "write", "suffix", "mine"),
+    [
+        pytest.param(kind, *case, id=f"{case[0].__name__}{case[1]}-{case[2].__name__}")
+        for kind, cases in WRITERS.items()
+        for case in cases
+    ],
+)
+def test_a_result_replaces_only_an_earlier_result_of_its_kind(kind, write, suffix, mine, features, labels, tmp_path):
+    subject = features if write is table else labels
+    existing = tmp_path / f"a{suffix}"
+    mine(existing)
+    before = existing.read_bytes()
+    out = tmp_path / "a.npy" if suffix.count(".") > 1 else existing
+    with pytest.raises(HsifeatError, match=rf"a{suffix} exists, and is no {kind} that hsifeat wrote"):
+        write(subject, out)
+    assert existing.read_bytes() == before
+    existing.unlink()
+    write(subject, out)
+    write(subject, out)
+    assert existing.read_bytes() != before
+
+
+def test_a_geopackage_that_another_program_has_open_is_only_read(labels, tmp_path):
+    path = tmp_path / "a.gpkg"
+    fields(path)
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA journal_mode=WAL")
+        other.execute("CREATE TABLE notes (text)")
+        before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+        with pytest.raises(HsifeatError, match="no label file"):
+            export_labels(labels, path)
+        assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    other.close()
