@@ -47,7 +47,7 @@ def is_spectral_vector(name: str, shape: Sequence[int], cube_shape: Sequence[int
 def select_spectral_vectors(variables: Mapping[str, FileVariable], name: str) -> dict[str, FileVariable]:
     """Return the vectors that may describe the bands of a cube.
 
-    Vectors that probably describe another cube are left out; see `nearest`.
+    Vectors that probably describe another cube, which has an axis of their length, are left out; see `nearest`.
 
     Parameters
     ----------
@@ -57,11 +57,17 @@ def select_spectral_vectors(variables: Mapping[str, FileVariable], name: str) ->
         Path of the cube.
     """
     shape = variables[name].array.shape
-    cubes = [key for key, variable in variables.items() if len(variable.array.shape) >= _CUBE_AXES]
+    shapes = {key: variable.array.shape for key, variable in variables.items()}
+    cubes = {key: axes for key, axes in shapes.items() if len(axes) >= _CUBE_AXES}
+
+    def may_describe(key: str) -> bool:
+        length = max(shapes[key])
+        return bool(nearest([key], name, [cube for cube, axes in cubes.items() if length in axes]))
+
     return {
         key: variable
         for key, variable in variables.items()
-        if is_spectral_vector(key, variable.array.shape, shape) and nearest([key], name, cubes)
+        if is_spectral_vector(key, shapes[key], shape) and may_describe(key)
     }
 
 

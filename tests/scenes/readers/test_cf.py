@@ -227,6 +227,20 @@ def test_netcdf_with_wavelengths_in_a_group(tmp_path):
     assert scene.wavelengths_nm.tolist() == [450.5, 550, 2300, 900] and scene.nodata == (-9999.0,)
 
 
+@pytest.mark.parametrize("layers", [2, 5])
+def test_wavelengths_in_a_group_with_other_layers(tmp_path, layers):
+    """Airborne products have masks of a few layers beside the wavelengths. A mask without an axis of their length is not described by them."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["site/reflectance"] = CUBE
+        file["site/metadata/spectrum/wavelength"] = NM
+        file["site/metadata/quality"] = np.zeros((*CUBE.shape[:2], layers), "u1")
+    scene = open_scene(f"{tmp_path / 'x.h5'}", variable="site/reflectance")
+    if layers == 2:
+        np.testing.assert_array_equal(scene.wavelengths_nm, NM)
+    else:
+        assert scene.wavelengths_nm is None
+
+
 @pytest.mark.parametrize(
     ("dims", "note"),
     [
