@@ -165,15 +165,15 @@ def unordered_raster(
     variable_name : str
         Path of the variable.
     vectors : dict of str to FileVariable
-        Vectors of the file, by path. They may be wavelengths, bandwidths or bad-band flags.
+        Vectors of the file, by path. They may be wavelengths, bandwidths or bad-band flags. Attributes of the variable with such
+        vectors are added.
     name : str
         Name of the file, for notes.
     divisors : bool
         Whether a scale factor above 1 is a divisor of the stored values, such as 10000 in files of NEON.
     """
     packing, scale, scale_notes = read_scale(variable, variable_name, name, divisors=divisors)
-    if (good := good_band_attribute(variable)) is not None:
-        vectors = {**vectors, f"{variable_name}/bbl": good}
+    own = {f"{variable_name}/{key}": vector for key, vector in _spectral_attributes(variable).items()}
     return Raster(
         variable.array,
         ordered=False,
@@ -182,19 +182,31 @@ def unordered_raster(
         scale=scale,
         scale_notes=scale_notes,
         packing=packing,
-        spectral_vectors=vectors,
+        spectral_vectors={**vectors, **own},
         notes=range_notes(variable, name),
     )
 
 
 def good_band_attribute(variable: FileVariable) -> FileVariable | None:
     """Return the flags of good bands in an attribute of a variable, such as ENVI's ``bbl``, as a vector; None if it has none."""
+    attributes = _spectral_attributes(variable)
+    return next((attributes[key] for key in sorted(GOOD_BAND_NAMES) if key in attributes), None)
+
+
+def _spectral_attributes(variable: FileVariable) -> dict[str, FileVariable]:
+    """Return the attributes of a variable that may be wavelengths, bandwidths or flags of bands, as vectors by their names in lower case.
+
+    The unit of a vector is the attribute such as ``wavelength_units``, if there is one.
+    """
     attrs = {key.lower(): value for key, value in variable.attrs.items()}
-    value = next((attrs[key] for key in sorted(GOOD_BAND_NAMES) if key in attrs), None)
-    if value is None:
-        return None
-    text = " ".join(_as_text(item) for item in np.ravel(np.asarray(value, object)))
-    return FileVariable((), spectrum.parse_numbers(re.findall(r"[^\s,{}\[\]]+", text)), {})
+    vectors = {}
+    for key in (WAVELENGTH_NAMES | WAVENUMBER_NAMES | WIDTH_NAMES | GOOD_BAND_NAMES) & {*attrs}:
+        text = " ".join(_as_text(item) for item in np.ravel(np.asarray(attrs[key], object)))
+        names = [f"{stem}_{ending}" for stem in (key, key.removesuffix("s")) for ending in ("units", "unit")]
+        unit = next((attrs[name] for name in names if name in attrs), None)
+        values = spectrum.parse_numbers(re.findall(r"[^\s,{}\[\]]+", text))
+        vectors[key] = FileVariable((), values, {} if unit is None else {"units": _as_text(unit)})
+    return vectors
 
 
 def of_present_bands(attrs: dict[str, Any], coordinate: Any) -> dict[str, Any]:

@@ -227,6 +227,24 @@ def test_netcdf_with_wavelengths_in_a_group(tmp_path):
     assert scene.wavelengths_nm.tolist() == [450.5, 550, 2300, 900] and scene.nodata == (-9999.0,)
 
 
+@pytest.mark.parametrize("units", [None, "nm", "um"])
+def test_wavelengths_in_attributes_of_a_cube(tmp_path, units):
+    """Wavelengths and widths in attributes of a dataset, with the bands on the first axis, as in products of satellites."""
+    factor = 1000 if units == "um" else 1
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        cube = file.create_dataset("swath/reflectance", data=CUBE.transpose(2, 0, 1))
+        cube.attrs["wavelengths"] = np.array(NM) / factor
+        cube.attrs["fwhm"] = np.full(5, 10.0) / factor
+        cube.attrs["good_wavelengths"] = [1, 1, 0, 1, 1]
+        if units:
+            cube.attrs["wavelength_units"] = units
+    scene = open_scene(tmp_path / "x.h5")
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE[..., [0, 1, 3, 4]])
+    np.testing.assert_allclose(scene.wavelengths_nm, [450.5, 550, 2300, 900])
+    np.testing.assert_allclose(scene.fwhm_nm, [10] * 4)
+    assert "used swath/reflectance/wavelengths as the wavelengths of its bands" in " ".join(scene.notes)
+
+
 @pytest.mark.parametrize("layers", [2, 5])
 def test_wavelengths_in_a_group_with_other_layers(tmp_path, layers):
     """Airborne products have masks of a few layers beside the wavelengths. A mask without an axis of their length is not described by them."""
