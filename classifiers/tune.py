@@ -109,7 +109,7 @@ def select_candidate(candidates: tuple[TuningCandidate, ...]) -> TuningCandidate
     """Return the most accurate candidate if its `gain` exceeds its `gain_deviation`, otherwise the first candidate.
 
     The first candidate has the default parameters. The margin of one standard deviation avoids candidates that are
-    better only by chance.
+    better only by chance. Without a deviation, which only validation pixels lack, any gain counts.
     """
     best = max(candidates, key=lambda candidate: candidate.accuracy)
     return best if best.gain > (best.gain_deviation or 0) else candidates[0]

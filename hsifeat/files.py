@@ -193,7 +193,8 @@ def check_output(path: Path, *, replaces: str = "") -> None:
         raise StoreError(
             f"{address[1]}//{address[2]} is an address, to which only stores are written: give a file or folder of this machine"
         )
-    path = path.absolute()
+    # A result replaces a link to a file, but is written into the folder of a link to a folder.
+    path = Path(os.path.realpath(path)) if path.is_dir() else Path(os.path.realpath(path.parent), path.name)
     for folder in (path, *path.parents):
         for file, kind in OWN_FOLDERS.items():
             if (folder / file).is_file() and not (folder == path and file == replaces):
@@ -216,14 +217,21 @@ def check_replaced(path: Path, kind: str, is_own: Callable[[Path], bool]) -> Non
     kind : str
         Kind of the result, such as ``map``.
     is_own : callable
-        Returns whether an existing file is such a result of hsifeat.
+        Returns whether an existing file is such a result of hsifeat. An error of any class means that it is none.
 
     Raises
     ------
     StoreError
-        If the file exists, and is no such result.
+        If the file exists, and is no such result. An empty file may be replaced.
     """
-    if path.is_file() and not is_own(path):
+
+    def is_result() -> bool:
+        try:
+            return path.stat().st_size == 0 or is_own(path)
+        except Exception:  # noqa: BLE001  # damaged files raise errors of many classes
+            return False
+
+    if path.is_file() and not is_result():
         raise StoreError(
             f"{path} exists, and is no {kind} that hsifeat wrote: choose another name for the {kind}, or move the file elsewhere first"
         )

@@ -156,13 +156,10 @@ def save_png(figure: Figure, file: str | Path | IO[bytes], name: str, **options:
 
 def is_hsifeat_png(path: Path) -> bool:
     """Return whether a file is a PNG picture that hsifeat wrote."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        with Image.open(path) as image:
-            return image.info.get("Software") == SOFTWARE
-    except (OSError, UnidentifiedImageError):
-        return False
+    with Image.open(path) as image:
+        return image.info.get("Software") == SOFTWARE
 
 
 def template_environment(package: str) -> Environment:

@@ -1,6 +1,7 @@
 """Files that hsifeat writes: their modes follow the umask, and a denied permission is said."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from safetensors.numpy import save_file
 
 from hsifeat import compare, export_features, files
 from hsifeat.errors import StoreError
-from hsifeat.files import atomic_write, disk_errors, write_file
+from hsifeat.files import atomic_write, check_output, disk_errors, write_file
 from hsifeat.projection import Projection
 from hsifeat.scenes.maps.formats import check_map_path
 
@@ -145,3 +146,27 @@ def test_a_path_that_is_not_utf8_is_refused_before_the_work(store_path, tmp_path
         with pytest.raises(StoreError, match=r"\\udcfc.* has bytes that are not UTF-8"):
             call()
     assert {path.name for path in tmp_path.iterdir()} <= {"cache"}
+
+
+def test_outputs_are_checked_at_the_place_where_they_are_written(store_path, tmp_path, monkeypatch):
+    """``..`` leads out of a store, and a link to a folder leads into one."""
+    shutil.copytree(store_path, tmp_path / "s.zarr")
+    (tmp_path / "into").symlink_to("s.zarr/scene", target_is_directory=True)
+    (tmp_path / "map.tif").symlink_to("s.zarr/zarr.json")
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.chdir(tmp_path / "s.zarr")
+    for out in ("../a.tif", "scene/../../a.tif", "../map.tif", "../s.zarr/../a/b"):
+        check_output(Path(out))
+    for out in (
+        "a.tif",
+        "../s.zarr/a.tif",
+        "../into/a.tif",
+        "../into",
+        "../into/deep/a.tif",
+        ".",
+        str(tmp_path / "into" / ".." / "a.tif"),
+    ):
+        with pytest.raises(StoreError, match="a store, where nothing else may be written"):
+            check_output(Path(out))
+    check_output(Path(".."))
+    check_output(tmp_path / "loop")

@@ -10,12 +10,16 @@ import pytest
 from PIL import Image
 
 from classifiers.labelling.label_files import export_labels
+from classifiers.splits.split_draw import SplitDraw
+from classifiers.splits.split_plot import write_split_plot
 from hsifeat.client.remote_job import RemoteJob
 from hsifeat.client.transport import Transport
 from hsifeat.errors import HsifeatError
 from hsifeat.features.export import export_features
+from hsifeat.projection import Projection
 from hsifeat.scenes import Labels, Scene
 from hsifeat.scenes.georeference import Georeference
+from hsifeat.scenes.maps import Legend, check_replaces_map, write_map
 from hsifeat.scenes.scene_plot import scene_plot_path, write_scene_plot
 from hsifeat.timesteps.rank import rank_timesteps
 from hsifeat.timesteps.ranking_plot import plot_ranking
@@ -65,6 +69,38 @@ def photograph(path):
     Image.new("L", (2, 2)).save(path)
 
 
+def with_a_further_layer(path):
+    import geopandas
+    import shapely
+
+    columns = {"class": ["oak"], "number": [1], "colour": ["#008000"]}
+    frame = geopandas.GeoDataFrame(columns, geometry=[shapely.box(0, 0, 1, 1)], crs="EPSG:32632")
+    frame.to_file(path, layer="labels")
+    frame.to_file(path, layer="parcels")
+
+
+def map_of_classes(path):
+    write_map(path, np.ones((4, 4), np.uint8), Legend((1,), ("oak",), ("#008000",)))
+
+
+def pixels_of_a_table(path):
+    path.write_text("row,col,class\n0,1,1\n")
+
+
+def other_columns(path):
+    np.save(path, np.ones((4, 3), np.float32))
+    path.with_suffix(".columns.json").write_text(json.dumps({"recipe_key": "1", "columns": ["a"]}))
+
+
+def huge_picture(path):
+    """A picture whose description PIL refuses to unpack."""
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    text.add_text("Description", " " * 2_000_000, zip=True)
+    Image.new("L", (2, 2)).save(path, pnginfo=text)
+
+
 def archive(path):
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("photographs/a.txt", "mine")
@@ -88,13 +124,22 @@ def plot_of_timesteps(labels, path):
     plot_ranking(rank_timesteps(scene, timesteps=[0, 500], budget=1), path)
 
 
+def split_plot(labels, path):
+    train, test = np.packbits([0, 1, 0, 0]), np.packbits([0, 0, 1, 1])
+    write_split_plot(path, SplitDraw((2, 2), train, test), labels)
+
+
+def projection(labels, path):
+    Projection("bands:1", np.ones((1, 1), np.float32), np.zeros(1, np.float32), clip=False).save(path)
+
+
 def download(labels, path):
     content = path.with_name("result.tmp")
     if path.suffix == ".zip":
         with zipfile.ZipFile(content, "w") as file:
             file.writestr("model/model.json", json.dumps({}))
     else:
-        export_labels(labels, content.with_suffix(".tif"))
+        map_of_classes(content.with_suffix(".tif"))
         content = content.with_suffix(".tif")
     replies = {"result": content.read_bytes(), "files": b"[]"}
     transport = Transport("http://service.example", "token")
@@ -105,12 +150,13 @@ def download(labels, path):
 
 
 WRITERS = {
-    "table": [(table, name, mine) for name, mine in ((".npy", cube), (".parquet", parquet), (".mat", matlab), (".pixels.csv", text), (".columns.json", text))],
+    "table": [(table, name, mine) for name, mine in ((".npy", cube), (".npy", other_columns), (".parquet", parquet), (".mat", matlab), (".pixels.csv", text), (".columns.json", text))],
     "label file": [
         (label_file, name, mine)
-        for name, mine in ((".tif", photograph), (".gpkg", fields), (".gpkg", text), (".geojson", fields), (".csv", text), (".csv", similar_text))
+        for name, mine in ((".tif", photograph), (".gpkg", fields), (".gpkg", text), (".geojson", fields), (".csv", text), (".csv", similar_text), (".gpkg", with_a_further_layer), (".tif", map_of_classes), (".csv", pixels_of_a_table))
     ],
-    "picture": [(scene_picture, ".png", photograph), (scene_picture, ".png", text), (plot_of_timesteps, ".png", photograph)],
+    "projection": [(projection, ".safetensors", text), (projection, ".npy", cube)],
+    "picture": [(split_plot, ".png", photograph), (split_plot, ".png", huge_picture), (scene_picture, ".png", photograph), (scene_picture, ".png", text), (plot_of_timesteps, ".png", photograph)],
     "result of a job": [(download, ".zip", archive), (download, ".zip", text)],
     "map": [(download, ".tif", photograph)],
 }  # fmt: skip
@@ -150,3 +196,11 @@ def test_a_geopackage_that_another_program_has_open_is_only_read(labels, tmp_pat
             export_labels(labels, path)
         assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
     other.close()
+
+
+def test_an_empty_file_is_replaced_and_labels_are_no_map(labels, tmp_path):
+    (tmp_path / "a.tif").touch()
+    check_replaces_map(tmp_path / "a.tif")
+    export_labels(labels, tmp_path / "a.tif")
+    with pytest.raises(HsifeatError, match="no map that hsifeat wrote"):
+        check_replaces_map(tmp_path / "a.tif")

@@ -227,6 +227,10 @@ def _change(pair: _MatchedRuns, test: _ChangeTest | None, p_holm: float | None) 
     seeds = () if test is None else test.seeds
     before, after = (float(np.mean([runs[seed].oa for seed in seeds or runs])) for runs in (pair.before, pair.after))
     count_before, count = (len(seeds or runs) for runs in (pair.before, pair.after))
+    pixels_before, pixels = (
+        float(np.mean([runs[seed].train_pixels for seed in seeds or runs])) for runs in (pair.before, pair.after)
+    )
+    differs = pixels != pixels_before
     store = next(iter(pair.before.values())).entry.store
     change = EntryChange(
         entry=pair.entry,
@@ -242,6 +246,8 @@ def _change(pair: _MatchedRuns, test: _ChangeTest | None, p_holm: float | None) 
         low=None if test is None else test.low,
         high=None if test is None else test.high,
         store_before="" if store == pair.entry.store else store,
+        train_pixels=pixels if differs else None,
+        train_pixels_before=pixels_before if differs else None,
     )
     partial = bool(seeds) and (count < len(pair.before) or count < len(pair.after))
     over = f" over the {count} compared seeds" if partial else ""
@@ -255,6 +261,7 @@ def _verdict(change: EntryChange, test: _ChangeTest | None, before: float, after
     if change.unchanged:
         return f"{subject}: unchanged, OA {100 * after:.1f} %{over}"
     text = f"{subject}: OA {100 * before:.1f} to {100 * after:.1f} %{over}, {100 * (after - before):+.2f} points"
+    text += f" with other training pixels ({change.pixels_text})" if change.pixels_text else ""
     if test is None:
         return f"{text}; not testable with one draw"
     method = f"{test.method}; Holm-corrected p {change.p_holm:.2g}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from classifiers.labelling.label_set import is_number
 from classifiers.labelling.labels_db import LabelDatabase
 from hsifeat.errors import SceneError
 from hsifeat.files import atomic_write, check_output, check_replaced, check_utf8
-from hsifeat.formatting import escape_formula, format_count, list_some
+from hsifeat.formatting import SOFTWARE, escape_formula, format_count, list_some
 from hsifeat.scenes import Labels
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.label_map import check_class_texts
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _LAYER = "labels"
 _CSV_COLUMNS, _POLYGON_COLUMNS = ("row", "col", "class"), ("class", "number", "colour")
+_GEOTIFF_MARK = f"{SOFTWARE} labels"
 # GDAL takes the name of the layer from the member `name`.
 _GEOJSON_START = f'{{"type": "FeatureCollection", "name": "{_LAYER}", "features": ['
 SUFFIXES = (".tif", ".gpkg", ".geojson", ".csv")
@@ -101,7 +102,7 @@ def export_labels(labels: Labels, path: str | Path) -> tuple[str, ...]:
         raise SceneError(f"the labels {labels.name!r} have no labelled pixel: label some before the export")
     if suffix == ".tif":
         legend = Legend.from_mappings(labels.counts, labels.class_names, labels.class_colours)
-        return write_map(path, labels.classes, legend, labels.georeference)
+        return write_map(path, labels.classes, legend, labels.georeference, mark=_GEOTIFF_MARK)
     if suffix == ".csv":
         _write_csv(labels, path)
     else:
@@ -214,18 +215,17 @@ def _is_label_file(path: Path) -> bool:
     """Return whether an existing file may be one that `export_labels` wrote. A text or vector file has only its columns as a mark."""
     suffix = path.suffix.lower()
     if suffix == ".tif":
-        return is_map_geotiff(path)
+        return is_map_geotiff(path, _GEOTIFF_MARK)
     if suffix == ".gpkg":
-        with (
-            suppress(sqlite3.Error),
-            closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as file,
-        ):
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as file:
             columns = [name for _, name, *_ in file.execute(f"PRAGMA table_info({_LAYER})")]
-            return columns[2:] == list(_POLYGON_COLUMNS)
-        return False
-    with path.open(encoding="utf-8", errors="replace") as file:
-        start = _GEOJSON_START if suffix == ".geojson" else f"{','.join(_CSV_COLUMNS)}\n"
-        return file.read(len(start)) == start
+            # Users may have added layers and styles.
+            tables = [name for (name,) in file.execute("SELECT table_name FROM gpkg_contents")]
+            styles = file.execute("SELECT 1 FROM sqlite_master WHERE name = 'layer_styles'").fetchone()
+        return columns[2:] == list(_POLYGON_COLUMNS) and tables == [_LAYER] and styles is None
+    start = _GEOJSON_START if suffix == ".geojson" else f"{','.join(_CSV_COLUMNS)}\r\n"
+    with path.open("rb") as file:
+        return file.read(len(start)) == start.encode()
 
 
 def _write_csv(labels: Labels, path: Path) -> None:

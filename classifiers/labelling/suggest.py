@@ -21,6 +21,8 @@ from hsifeat.types import check_integers
 
 # Maximum number of superpixels in the sample that represents all. Distances between all pairs would not fit in memory.
 _MAX_SEGMENTS = 4000
+# Uncertainties and shares below this are 0 in percent.
+_SURE = 0.005
 # Uncertainty is computed on a grid of at most this many rows and columns.
 _MAP_PX = 512
 
@@ -57,6 +59,8 @@ class Suggestion:
 
         >>> Suggestion(3, 4, 1, 0.8, 0.05).describe()
         'The map is unsure here (80 %), and 5 % of the scene is more like this place than like any label.'
+        >>> Suggestion(3, 4, 1, 0.002, 0.05).describe()
+        'The map is sure here, but 5 % of the scene is more like this place than like any label.'
         >>> Suggestion(3, 4, 1, 1.0, 1.0, "no map").describe()
         'There is no map here yet, and much of the scene is like this place.'
         >>> Suggestion(3, 4, 1, 1.0, 0.05, "no pixel").describe()
@@ -64,12 +68,14 @@ class Suggestion:
         """
         if self.basis == "no map":
             return "There is no map here yet, and much of the scene is like this place."
-        state = (
-            f"The map is unsure here ({100 * self.uncertainty:.0f} %)"
-            if self.basis == "map"
-            else "The map was not checked at this small place"
-        )
-        return f"{state}, and {100 * self.share:.0f} % of the scene is more like this place than like any label."
+        if self.basis == "no pixel":
+            state = "The map was not checked at this small place, and"
+        elif self.uncertainty < _SURE:
+            state = "The map is sure here, but"
+        else:
+            state = f"The map is unsure here ({100 * self.uncertainty:.0f} %), and"
+        share = f"{100 * self.share:.0f}" if self.share >= _SURE else "less than 1"
+        return f"{state} {share} % of the scene is more like this place than like any label."
 
 
 class Suggester:

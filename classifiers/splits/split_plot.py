@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from classifiers.splits.split_draw import SplitDraw
 from hsifeat.errors import SplitError
-from hsifeat.files import atomic_write
-from hsifeat.formatting import literal_figure_text
+from hsifeat.files import atomic_write, check_replaced
+from hsifeat.formatting import is_hsifeat_png, literal_figure_text, save_png
 from hsifeat.scenes import Labels
 
 UNLABELLED, TRAIN, TEST, DROPPED = range(4)
@@ -58,6 +58,8 @@ def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: s
     ------
     SplitError
         If the file name does not end in ``.png``.
+    StoreError
+        If the file exists, and is no picture that hsifeat wrote.
     """
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
@@ -66,6 +68,7 @@ def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: s
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise SplitError(f"a split plot is written as .png; found {path.name!r}")
+    check_replaced(path, "picture", is_hsifeat_png)
     roles = make_split_map(draw, labels)
     counts = np.bincount(roles.ravel(), minlength=len(NAMES))
     rows, cols = roles.shape
@@ -88,4 +91,4 @@ def write_split_plot(path: str | Path, draw: SplitDraw, labels: Labels, title: s
             frameon=False,
         )
         with atomic_write(path) as part:
-            figure.savefig(part, format="png", bbox_inches="tight", pad_inches=0.1)
+            save_png(figure, part, path.name, bbox_inches="tight", pad_inches=0.1)

@@ -192,11 +192,8 @@ class RemoteJob:
 
 def _is_result(path: Path) -> bool:
     """Return whether an existing zip file may be the model or report of a job."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return any(Path(name).name in _RESULT_FILES for name in file.namelist())
-    except (OSError, zipfile.BadZipFile):
-        return False
+    with zipfile.ZipFile(path) as file:
+        return any(Path(name).name in _RESULT_FILES for name in file.namelist())
 
 
 def _unpack(archive: Path, folder: Path) -> None:

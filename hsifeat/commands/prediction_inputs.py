@@ -31,25 +31,42 @@ def open_inputs(model: Model, sources: Sequence[str] | None, listen: Listener) -
     Raises
     ------
     HsifeatError
-        If a source is neither a store nor a scene. If planes of a scene must be extracted, but a store that
+        If a source is neither a store nor a scene. If two scenes have the same name, and their stores too. If planes of a scene must be extracted, but a store that
         the model was trained on is missing, or the backbone of this store is missing.
     """
-    from hsifeat.features.scene_set import open_scenes
+    from hsifeat.extraction.extract_scenes import scene_name
+    from hsifeat.features.scene_set import open_scenes, single_stores
 
-    stores = [source for source in sources or () if not _is_scene(source)]
+    files = [source for source in sources or () if _is_scene(source)]
+    _check_distinct_names([scene_name(file) for file in files])  # before planes are extracted
+    stores = [source for source in sources or () if source not in files]
     features: list[Features] = []
     if stores or not sources:
         # The stores of each scene are stacked in the order in which they are given.
         features += open_scenes(stores or None, distinct=False).scenes
-    features += [_features_of_scene(model, source, listen) for source in sources or () if _is_scene(source)]
-    named: dict[str, Features] = {}
-    for one in features:
-        name = _file_word(one)
-        # Some file systems do not distinguish capital letters.
-        while name.casefold() in map(str.casefold, named):
-            name += "-2"
-        named[name] = one
-    return named
+    features += [_features_of_scene(model, file, listen) for file in files]
+    names = [_file_word(one) for one in features]
+    if not files and _equal_names(names):
+        # As in reports: scenes of one name, such as those of several dates, are named after their stores.
+        names = [scene_name(f"{single_stores(one)[0].name}.zarr") for one in features]
+    _check_distinct_names(names)
+    return dict(zip(names, features, strict=True))
+
+
+def _equal_names(names: Sequence[str]) -> list[str]:
+    """Return the names that occur several times. Some file systems do not distinguish capital letters."""
+    folded = [name.casefold() for name in names]
+    return [name for name, key in zip(names, folded, strict=True) if folded.count(key) > 1]
+
+
+def _check_distinct_names(names: Sequence[str]) -> None:
+    from hsifeat.errors import HsifeatError
+    from hsifeat.formatting import list_some
+
+    if equal := _equal_names(names):
+        raise HsifeatError(
+            f"several scenes have one name for their maps ({list_some(equal, 8)}): classify them in separate calls, each with another `out`"
+        )
 
 
 def _is_scene(source: str) -> bool:

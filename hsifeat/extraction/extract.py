@@ -138,8 +138,8 @@ def extract(
         ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU if there is one.
     executor : Executor or str, optional
         Runs the units (blocks) of the scene, for example in several processes with `local_executor`, or on a cluster with
-        `dask_executor`. A text such as ``dask:local:2`` opens an executor for this call. [default: this process
-        computes the units]
+        `dask_executor`. A text such as ``dask:local:2`` opens an executor for this call; a script needs
+        ``if __name__ == "__main__":``. [default: this process computes the units]
     listen : callable
         Receives progress events.
     **unknown

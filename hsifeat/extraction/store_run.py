@@ -165,6 +165,10 @@ class StoreRun:
         store = self._store
         if store is None:
             raise StoreError(f"the extraction to {self.job.location} has not begun")
+        if self.job.extractor.scene.georeference is None and store.manifest.scene.transform is not None:
+            self._listen(
+                Note(f"{store.location}: keeps its georeference, although the scene has none: its maps have this one")
+            )
         if self.was_complete:
             return store
         if self._builder is not None:

@@ -84,11 +84,14 @@ class NumpyWriter:
     """Writer of an (n, D) float32 ``.npy`` file, a ``.pixels.csv`` file and a ``.columns.json`` file."""
 
     def is_table(self, path: Path) -> bool:
-        """Return whether a file of columns that this writer wrote is beside an array."""
-        try:
-            return "recipe_key" in json.loads(self._companions(path)[1].read_bytes())
-        except (OSError, ValueError, RecursionError, TypeError):
+        """Return whether the file of columns beside an array is that of this array."""
+        facts = json.loads(self._companions(path)[1].read_bytes())
+        if not isinstance(facts, dict) or "recipe_key" not in facts:
             return False
+        if not path.exists():  # A killed process may leave the other files.
+            return True
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return bool(array.dtype == np.float32 and array.shape[1:] == (len(facts["columns"]),))
 
     def check(self, path: Path, table: ExportTable) -> None:  # noqa: ARG002  # the format can hold any table
         """Raise `StoreError` if the file of pixels or columns exists, but none of an earlier table."""
@@ -127,13 +130,9 @@ class ParquetWriter:
 
     def is_table(self, path: Path) -> bool:
         """Return whether the metadata of a Parquet file have the entry of this writer."""
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        try:
-            return b"hsifeat" in (pq.read_schema(path).metadata or {})
-        except (OSError, pa.ArrowException):
-            return False
+        return b"hsifeat" in (pq.read_schema(path).metadata or {})
 
     def check(self, path: Path, table: ExportTable) -> None:
         """Do nothing, since the format can hold any table."""
@@ -167,10 +166,7 @@ class MatlabWriter:
         """Return whether a MATLAB file has the variables that this writer writes."""
         from scipy.io import whosmat
 
-        try:
-            names = {name for name, _, _ in whosmat(path)}
-        except Exception:  # noqa: BLE001  # damaged files raise errors of many classes
-            return False
+        names = {name for name, _, _ in whosmat(path)}
         return {"X", "y", "columns", "recipe_key"} <= names
 
     def check(self, path: Path, table: ExportTable) -> None:

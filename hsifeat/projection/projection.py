@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import ProjectionError, SceneError, error_summary, raise_resource_error
-from hsifeat.files import disk_errors, open_safetensors
+from hsifeat.files import atomic_write, check_replaced, disk_errors, open_safetensors
 from hsifeat.formatting import format_count, format_value
 from hsifeat.objects_with_arrays import ReadOnlyArrays
 from hsifeat.projection.image import SpectralImage
@@ -193,7 +193,7 @@ class Projection(ReadOnlyArrays):
         HsifeatError
             If `path` is no path.
         StoreError
-            If the file can't be written.
+            If the file can't be written. If it exists, and is no projection that hsifeat wrote.
         """
         from safetensors.numpy import save
 
@@ -209,8 +209,10 @@ class Projection(ReadOnlyArrays):
         if self.wavelengths_nm is not None:
             arrays["wavelengths_nm"] = np.asarray(self.wavelengths_nm, np.float64)
         check_path("the file of a projection", path)
-        with disk_errors(Path(path)):
-            Path(path).write_bytes(save(arrays, metadata))
+        path = Path(path)
+        check_replaced(path, "projection", _is_projection)
+        with disk_errors(path), atomic_write(path) as part:
+            part.write_bytes(save(arrays, metadata))
 
     @classmethod
     def load(cls, path: Path) -> Projection:
@@ -234,6 +236,11 @@ class Projection(ReadOnlyArrays):
         except Exception as error:  # damaged files raise errors of many classes
             raise_resource_error(error)
             raise ProjectionError(f"{path} is not a projection that hsifeat wrote: {error_summary(error)}") from error
+
+
+def _is_projection(path: Path) -> bool:
+    with open_safetensors(path, "numpy") as file:
+        return "projection" in (file.metadata() or {})
 
 
 def _check_positive(number: object, name: str) -> None:

@@ -12,6 +12,7 @@ from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
 from hsifeat.errors import HsifeatError, error_summary
+from hsifeat.runtime.processes import SCRIPT_ADVICE, end_imported_script
 
 if TYPE_CHECKING:
     from distributed.security import Security
@@ -65,6 +66,11 @@ def open_cluster(address: str) -> Iterator[tuple[str, Security | None]]:
 
     ``local:N`` starts N workers for the block. Connections to these workers need a temporary certificate, so that other
     users of the machine can't send tasks to them. For all other addresses, None is yielded instead of certificates.
+
+    Raises
+    ------
+    HsifeatError
+        If the address is malformed, or Dask is not installed; see `check_address`. If the workers do not start.
     """
     local = _LOCAL.fullmatch(check_address(address))
     if local is None:
@@ -74,10 +80,11 @@ def open_cluster(address: str) -> Iterator[tuple[str, Security | None]]:
     from distributed import LocalCluster
     from distributed.security import Security
 
+    end_imported_script()
     security = Security.temporary()
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_FEW_MEASUREMENTS))
-        with _delayed_interrupts():
+        with _delayed_interrupts(), _start_errors():
             cluster = stack.enter_context(
                 LocalCluster(
                     n_workers=int(local[1]),
@@ -90,6 +97,16 @@ def open_cluster(address: str) -> Iterator[tuple[str, Security | None]]:
                 )
             )
         yield cluster.scheduler_address, security
+
+
+@contextmanager
+def _start_errors() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, OSError, TimeoutError) as error:
+        raise HsifeatError(
+            f"the workers on this machine did not start: {error_summary(error)}: start fewer workers; {SCRIPT_ADVICE}"
+        ) from error
 
 
 @contextmanager

@@ -9,13 +9,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import util
+from multiprocessing import current_process, util
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_ends
 from threading import Thread
@@ -24,6 +25,7 @@ from typing import Any, Generic, cast
 from hsifeat.errors import HsifeatError
 from hsifeat.runtime.executor import Result, Task
 
+SCRIPT_ADVICE = 'in Python, a script that starts workers needs the line: if __name__ == "__main__":'
 # Number of submitted tasks per worker. A free worker finds its next task ready, and few results accumulate in memory.
 _TASKS_PER_WORKER = 2
 
@@ -41,6 +43,7 @@ class ProcessExecutor:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        end_imported_script()
         context = multiprocessing.get_context("spawn")
         # Workers wait for the other end of this pipe to close.
         self._receiver, self._sender = context.Pipe(duplex=False)
@@ -79,7 +82,7 @@ class ProcessExecutor:
         except BrokenProcessPool as error:
             raise HsifeatError(
                 "a worker process died, perhaps because memory ran out; finished results are kept: run the command again "
-                "with fewer workers; one worker runs in this process"
+                f"with fewer workers; one worker runs in this process; {SCRIPT_ADVICE}"
             ) from error
 
     def _watch_new_workers(self) -> None:
@@ -107,6 +110,16 @@ class ProcessExecutor:
         self._sender.close()
         self._pool.shutdown(cancel_futures=True)
         self._receiver.close()
+
+
+def end_imported_script() -> None:
+    """End this process if it is a new worker that imports the script of its parent.
+
+    Without ``if __name__ == "__main__":``, the script would start workers in each worker. The parent process raises an error with
+    `SCRIPT_ADVICE`.
+    """
+    if getattr(current_process(), "_inheriting", False):
+        sys.exit(1)
 
 
 @dataclass(frozen=True)

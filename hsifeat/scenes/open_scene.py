@@ -200,6 +200,8 @@ def _open_files(
     keeps_bad_bands: bool,
 ) -> Scene:
     path = paths[0]
+    if path.name in {"", ".."} and path.is_dir():
+        path = path.resolve()
     if len(paths) == 1 and not path_exists(path) and path.suffix == "" and not is_url(path):
         raise SceneError(f"no scene or file named {str(path)!r}; scenes: {suggest_names(str(path), REGISTRY)}")
     if len(paths) > 1:
@@ -210,8 +212,8 @@ def _open_files(
         raise SceneError(f"{path}: its format defines the axes: leave out `axes`, `rows` and `cols`")
     array, notes = raster.array, (*raster.scale_notes, *raster.notes)
     if not raster.ordered:
-        # If the file has several cubes, the vector may belong to another one.
-        wavelengths = count_wavelengths(raster) if variable is None else None
+        # If the file has several cubes, a vector of the file may belong to another one.
+        wavelengths = count_wavelengths(raster, own=variable is not None)
         array, axis_notes = order_axes(array, axes, rows, cols, path.name, wavelengths)
         notes += axis_notes
     array, copy_notes = rechunk_for_blocks(array, path.name)

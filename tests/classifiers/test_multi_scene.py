@@ -165,6 +165,7 @@ def test_parameters_are_tuned_on_validation_scenes(store_path, other_scene):
     tuning = tune_head(head, train, {}, validation=validation)
     assert len(tuning.candidates) > 1 and tuning.folds == f"{len(validation):,} validation pixels"
     for candidate in tuning.candidates:
+        assert candidate.deviation is None and candidate.gain_deviation is None
         fitted = clone(head).set_params(**candidate.params).fit(train.X, train.y)
         assert candidate.accuracy == pytest.approx(np.mean(fitted.predict(validation.X) == validation.y))
 

@@ -15,6 +15,7 @@ from classifiers import predict_map
 from classifiers.fit import fit_model
 from hsifeat.commands.prediction_inputs import open_inputs
 from hsifeat.runtime.events import Note, silent
+from tests.helpers.small import small_labels
 
 
 @pytest.mark.parametrize("inputs", ["spectra", "context"])
@@ -104,7 +105,7 @@ def test_a_prediction_says_that_planes_were_extracted_in_another_order(tmp_path,
 WRITERS = {
     ".tif": lambda path: rasterio_file(path),
     ".png": lambda path: Image.new("L", (24, 24)).save(path),
-    ".npy": lambda path: np.save(path, np.ones((24, 24, 5), np.float32)),
+    ".npy": lambda path: np.save(path, np.ones((24, 24), np.uint8)),
     ".mat": lambda path: scipy.io.savemat(path, {"map": np.ones((24, 24))}),
 }
 
@@ -142,5 +143,25 @@ def test_a_map_replaces_only_an_earlier_map(suffix, probabilities, tmp_path, mon
     mine.unlink()
     for _ in range(2):
         cli("predict", tmp_path / "model", store.location.path, "--out", mine, *options)
-    mine.write_bytes(b"")
+    mine.write_bytes(b"x")
     assert "is no map" in cli("predict", tmp_path / "model", store.location.path, "--out", mine, *options, status=1)
+
+
+def test_scenes_of_one_name(tmp_path, monkeypatch, cli):
+    """The maps were named field.tif and field-2.tif, in the order of the arguments."""
+    monkeypatch.chdir(tmp_path)
+    rng, y = np.random.default_rng(0), small_labels(24, 20)
+    for year in ("2023", "2024"):
+        (tmp_path / year).mkdir()
+        np.save(f"{year}/field.npy", rng.normal(size=(24, 20, 4)).astype(np.float32) + y[..., None])
+        np.save(f"{year}/y.npy", y)
+        context = ("--backbone", "context", "--layers", "mean-3", "--out", f"y{year}.zarr")
+        cli("extract", f"{year}/field.npy", "--labels", f"{year}/y.npy", *context)
+    cli("fit", "y2023.zarr", "--inputs", "spectra", "--smooth", "none", "--out", "m")
+    message = cli("predict", "m", "2023/field.npy", "2024/field.npy", "--out", "maps/{scene}.npy", status=1)
+    assert "several scenes have one name for their maps (field, field): classify them in separate calls" in message
+    cli("predict", "m", "y2023.zarr", "y2024.zarr", "--out", "maps/{scene}.npy")
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["y2023.npy", "y2024.npy"]
+    for year in ("2023", "2024"):
+        cli("predict", "m", f"{year}/field.npy", "--out", f"{year}.npy")
+        np.testing.assert_array_equal(np.load(f"{year}.npy"), np.load(f"maps/y{year}.npy"))

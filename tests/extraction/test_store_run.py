@@ -77,6 +77,7 @@ def test_corrected_metadata_of_a_scene_replace_those_in_its_store(scene, store_p
         texts = [event.message for event in notes if isinstance(event, Note)]
         assert sum("nothing to compute" in text for text in texts) == 1
         assert sum(text.endswith(f": updated from the scene: {changed}") for text in texts) == bool(changed)
+        assert ("keeps its georeference, although the scene has none" in " ".join(texts)) == (georeference is None)
         assert not verify(store.location).damages and store.key == before.key
     kept = hsifeat.open_features(tmp_path / "s.zarr").scene
     assert kept.georeference == Georeference(utm.to_wkt(), moved.transform)

@@ -64,7 +64,15 @@ def change_table(changes: Sequence[EntryChange]) -> ChangeTable | None:
 
 
 def change_verdict(change: EntryChange) -> str:
-    """Return the result of the test of `change` in a few words, such as ``better, beyond noise``."""
+    """Return the result of the test of `change` in a few words, such as ``better, beyond noise``.
+
+    If the numbers of training pixels differ, they are added.
+    """
+    verdict = _test_verdict(change)
+    return f"{verdict}; {change.pixels_text}" if change.pixels_text else verdict
+
+
+def _test_verdict(change: EntryChange) -> str:
     if change.unchanged:
         return "unchanged"
     if change.p is None:

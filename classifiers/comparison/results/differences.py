@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from classifiers.comparison.results.base_records import BenchEntry, Record, is_significant
+from hsifeat.formatting import format_mean
 
 
 class SplitGap(Record):
@@ -136,11 +137,26 @@ class EntryChange(Record):
     high: float | None = Field(None, description="upper end of the 95 % interval")
     store_before: str = Field("", description="name of the entry's store in the baseline, if it differs")
     seeds_before: int | None = Field(None, description="number of seeds of before, if it differs")
+    train_pixels: float | None = Field(
+        None,
+        description="mean number of training pixels over the compared seeds of the new report; null if it does not differ",
+    )
+    train_pixels_before: float | None = Field(
+        None,
+        description="mean number of training pixels over the compared seeds of the baseline; null if it does not differ",
+    )
 
     @property
     def significant(self) -> bool:
         """Whether the change is significant (5 % level, with a Holm correction for the tests of all changes)."""
         return is_significant(self.p_holm)
+
+    @property
+    def pixels_text(self) -> str:
+        """Text of the numbers of training pixels, such as ``63 training pixels before, 667 now``; empty if they do not differ."""
+        if self.train_pixels is None or self.train_pixels_before is None:
+            return ""
+        return f"{format_mean(self.train_pixels_before)} training pixels before, {format_mean(self.train_pixels)} now"
 
     @property
     def unchanged(self) -> bool:

@@ -13,13 +13,18 @@ from hsifeat.files import atomic_write
 from hsifeat.scenes.maps.legend import Legend
 from hsifeat.types import Window
 
-_CHECKED_ROWS, _SUM_TOLERANCE = 64, 1e-3
+# Length of the header of a map in bytes. NumPy pads headers with spaces to a multiple of 64 bytes, and pads those of a map, with two or
+# three axes, to 128. So the length says that hsifeat wrote the file, which all readers of the format can read.
+_HEADER_BYTES = 1024
+_START = np.lib.format.magic(1, 0) + (_HEADER_BYTES - 10).to_bytes(2, "little")
 
 
 def write_npy(path: Path, values: NDArray[Any]) -> None:
-    """Write an array of any shape and dtype as a ``.npy`` file."""
+    """Write a (rows, cols) or (rows, cols, channels) array of any numeric dtype as a ``.npy`` file with the header of a map."""
     with atomic_write(path) as part, part.open("wb") as file:
-        np.save(file, values, allow_pickle=False)
+        file.write(_header(values.shape, values.dtype))
+        for row in values:
+            file.write(row.tobytes())
 
 
 def write_npy_blocks(
@@ -39,12 +44,17 @@ def write_npy_blocks(
     _, cols, channels = shape
     # On a full disk, a plain write raises an error, while writing to a memory map would kill the process.
     with atomic_write(path) as part, part.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-        start = file.tell()
+        file.write(_header(shape, np.dtype("<f4")))
         for window, values in blocks:
             for row, line in enumerate(values.astype("<f4", copy=False), window.row):
-                file.seek(start + 4 * channels * (row * cols + window.col))
+                file.seek(_HEADER_BYTES + 4 * channels * (row * cols + window.col))
                 file.write(line.tobytes())
+
+
+def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """Return the header of a ``.npy`` file of version 1.0, padded to `_HEADER_BYTES`."""
+    text = repr({"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(map(int, shape))})
+    return _START + text.encode().ljust(_HEADER_BYTES - len(_START) - 1) + b"\n"
 
 
 def write_mat(path: Path, name: str, values: NDArray[Any], legend: Legend) -> None:
@@ -75,25 +85,15 @@ def write_mat(path: Path, name: str, values: NDArray[Any], legend: Legend) -> No
 
 
 def is_map_npy(path: Path) -> bool:
-    """Return whether a file may be a map of classes or probabilities: a ``.npy`` file has no mark of the program that wrote it."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return False
-    is_probabilities = array.ndim == 3 and array.dtype == np.float32  # axes
-    if not is_probabilities:
-        return array.ndim == 2 and array.dtype.kind in "iu"  # axes
-    values = array[:: max(len(array) // _CHECKED_ROWS, 1)]
-    sums = values.sum(axis=2, dtype=np.float64)
-    return bool((np.isnan(sums) | (np.abs(sums - 1) < _SUM_TOLERANCE)).all())
+    """Return whether a file is a ``.npy`` file of classes or probabilities that hsifeat wrote."""
+    with path.open("rb") as file:
+        start = file.read(len(_START))
+    return start == _START
 
 
 def is_map_mat(path: Path) -> bool:
     """Return whether a file is a ``.mat`` file of classes or probabilities that `write_mat` wrote."""
     from scipy.io import whosmat
 
-    try:
-        names = {name for name, _, _ in whosmat(path)}
-    except Exception:  # noqa: BLE001  # damaged files raise errors of many classes
-        return False
+    names = {name for name, _, _ in whosmat(path)}
     return {"class_numbers", "class_names", "class_colours"} <= names and bool({"map", "probabilities"} & names)

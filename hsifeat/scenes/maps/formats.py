@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.files import check_output, check_replaced, check_utf8
-from hsifeat.formatting import is_hsifeat_png
+from hsifeat.formatting import SOFTWARE, is_hsifeat_png
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.maps import arrays, geotiff_writer, map_image
 from hsifeat.scenes.maps.legend import Legend
@@ -61,9 +61,6 @@ def check_map_path(path: Path, *, probabilities: bool = False) -> None:
 
 def check_replaces_map(path: Path) -> None:
     """Check that a file which a map would replace is an earlier map.
-
-    An ``.npy`` file has no mark of the program that wrote it. It counts as a map if it has an array of whole numbers with two axes, or of float32
-    with three axes.
 
     Parameters
     ----------
@@ -120,7 +117,12 @@ def check_map_fits(path: Path, shape: tuple[int, int], legend: Legend, *, probab
 
 
 def write_map(
-    path: Path, classes: NDArray[np.integer], legend: Legend, georeference: Georeference | None = None
+    path: Path,
+    classes: NDArray[np.integer],
+    legend: Legend,
+    georeference: Georeference | None = None,
+    *,
+    mark: str = SOFTWARE,
 ) -> tuple[str, ...]:
     """Write a classification map.
 
@@ -142,6 +144,8 @@ def write_map(
         Legend that includes all classes of the map.
     georeference : Georeference, optional
         Position of the map, which only a GeoTIFF stores.
+    mark : str
+        Tag of a GeoTIFF that says what wrote it. A file with another mark does not count as a map that may be replaced.
 
     Returns
     -------
@@ -165,7 +169,7 @@ def write_map(
         case ".mat":
             arrays.write_mat(path, "map", classes, legend)
         case _:
-            geotiff_writer.write_map_geotiff(path, classes, legend, georeference)
+            geotiff_writer.write_map_geotiff(path, classes, legend, georeference, mark=mark)
             return _geotiff_notes(path, georeference)
     return ()
 

@@ -31,7 +31,6 @@ from hsifeat.types import Window, windows
 if TYPE_CHECKING:
     from rasterio.io import DatasetWriter
 
-"""Tag of the files that hsifeat wrote."""
 _PLAIN_TILE_PX, _TILE_PX = 128, 256
 # Size of GDAL's block cache. The default is a twentieth of the machine's memory.
 _CACHE_BYTES = 2**25
@@ -57,7 +56,12 @@ _DERIVED_SUFFIXES = {
 
 
 def write_map_geotiff(
-    path: Path, classes: NDArray[np.integer], legend: Legend, georeference: Georeference | None = None
+    path: Path,
+    classes: NDArray[np.integer],
+    legend: Legend,
+    georeference: Georeference | None = None,
+    *,
+    mark: str = SOFTWARE,
 ) -> None:
     """Write a classification map with a palette and nodata 0.
 
@@ -74,6 +78,8 @@ def write_map_geotiff(
         Legend that includes all classes of the map.
     georeference : Georeference, optional
         Position of the map.
+    mark : str
+        Tag of the file that says what wrote it; see `is_map`.
     """
     rows, cols = classes.shape
     kind = np.uint8 if max(legend.numbers, default=0) < 2**8 else np.uint16
@@ -93,19 +99,17 @@ def write_map_geotiff(
         describe,
         options,
         _attribute_xml(classes, legend),
+        mark,
     )
 
 
-def is_map(path: Path) -> bool:
-    """Return whether a file is a GeoTIFF of classes or probabilities that hsifeat wrote."""
+def is_map(path: Path, mark: str = SOFTWARE) -> bool:
+    """Return whether a file is a GeoTIFF of classes or probabilities that hsifeat wrote, with this mark."""
     import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import NotGeoreferencedWarning
 
-    try:
-        with ignored_warnings(NotGeoreferencedWarning), rasterio.open(path, driver="GTiff") as file:
-            return bool(file.tags().get("TIFFTAG_SOFTWARE") == SOFTWARE)
-    except RasterioError:
-        return False
+    with ignored_warnings(NotGeoreferencedWarning), rasterio.open(path, driver="GTiff") as file:
+        return bool(file.tags().get("TIFFTAG_SOFTWARE") == mark)
 
 
 def write_probabilities_geotiff(
@@ -154,6 +158,7 @@ def _write(
     describe: Callable[[DatasetWriter], None],
     options: dict[str, str],
     names: ET.Element | None,
+    mark: str = SOFTWARE,
 ) -> None:
     import rasterio
     import rasterio.shutil
@@ -172,7 +177,7 @@ def _write(
         try:
             with rasterio.open(plain, "w", driver="GTiff", **tiles, **profile) as file:
                 describe(file)
-                file.update_tags(TIFFTAG_SOFTWARE=SOFTWARE)
+                file.update_tags(TIFFTAG_SOFTWARE=mark)
                 for w, values in blocks:
                     file.write(np.moveaxis(values, 2, 0), window=RasterioWindow(w.col, w.row, w.cols, w.rows))
             rasterio.shutil.copy(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
+from hsifeat.formatting import is_hsifeat_png
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.nodata import by_band, combine_bands, describe_bands
@@ -51,7 +53,8 @@ class BandStack(ArrayView):
 def read_band_folder(path: Path, ndim: int, variable: str | None) -> Raster:
     """Read the single-band files of a folder as a cube.
 
-    Bands are in the natural order of file names, in which ``b2`` precedes ``b10``.
+    Bands are in the natural order of file names, in which ``b2`` precedes ``b10``. Pictures that hsifeat wrote, such as those of
+    ``hsifeat scenes show``, are left out.
 
     Parameters
     ----------
@@ -76,7 +79,7 @@ def read_band_folder(path: Path, ndim: int, variable: str | None) -> Raster:
     known = set(reader_suffixes()) - _NO_BAND_SUFFIXES
     by_suffix: dict[str, list[Path]] = defaultdict(list)
     for file in sorted(path.iterdir()):
-        if file.is_file() and not file.name.startswith("."):
+        if file.is_file() and not file.name.startswith(".") and not _is_own_picture(file):
             by_suffix[file.suffix.lower().lstrip(".")].append(file)
     # An ENVI raster is read by its header, so data files with a header are skipped.
     bands = {
@@ -96,6 +99,13 @@ def read_band_folder(path: Path, ndim: int, variable: str | None) -> Raster:
     order = ", ".join(names if len(names) <= 4 else [*names[:2], "…", names[-1]])
     note = f"{path.name}: read its {len(files)} .{suffix} files as bands, in the order {order}"
     return replace(raster, notes=(note, *raster.notes))
+
+
+def _is_own_picture(path: Path) -> bool:
+    if path.suffix.lower() == ".png":
+        with suppress(Exception):  # damaged files raise errors of many classes
+            return is_hsifeat_png(path)
+    return False
 
 
 def stack_band_files(paths: Sequence[Path]) -> Raster:

@@ -67,7 +67,7 @@ def find_reference(reference: str, name: str, names: Iterable[str]) -> str | Non
 def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple[str, ...]:
     """Return the candidates that lie in the group nearest to the variable `name`.
 
-    The attributes of the variable, named as if it were their group, are searched first, then the group of the variable and each parent of this group. If none of these groups has a candidate,
+    The group of the variable is searched first, then each parent of this group. If none of these groups has a candidate,
     the rest of the file is searched. There, a candidate is left out if a branch without the variable contains the
     candidate and a cube, because the candidate probably describes that cube. A branch is a group with all its subgroups.
 
@@ -90,7 +90,7 @@ def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple
     ('info/wavelength',)
     """
     group, others = group_of(name), [cube for cube in cubes if cube != name]
-    for enclosing in (name, *enclosing_groups(group)):
+    for enclosing in enclosing_groups(group):
         if own := tuple(candidate for candidate in candidates if group_of(candidate) == enclosing):
             return own
     return tuple(c for c in candidates if not any(cube.startswith(f"{_branch(c, group)}/") for cube in others))

@@ -9,7 +9,7 @@ from math import inf
 from hsifeat.formatting import format_count
 from hsifeat.scenes.readers import spectrum
 from hsifeat.scenes.readers.raster import FileVariable, Raster
-from hsifeat.scenes.readers.scopes import nearest
+from hsifeat.scenes.readers.scopes import group_of, nearest
 
 WAVELENGTH_NAMES = {
     "wavelength", "wavelengths", "wl", "lambda", "center_wavelength", "center_wavelengths", "central_wavelength", "wvl",
@@ -71,15 +71,17 @@ def select_spectral_vectors(variables: Mapping[str, FileVariable], name: str) ->
     }
 
 
-def count_wavelengths(raster: Raster) -> int | None:
+def count_wavelengths(raster: Raster, *, own: bool = False) -> int | None:
     """Return the number of values in the vectors of wavelengths or wavenumbers of a cube.
 
-    Only the vectors in the group nearest to the cube count; see `nearest`. The result is None if there is no such vector, or if their lengths
+    If `own` is true, only vectors in attributes of the cube count, which can't belong to another cube of the file. Only the vectors in the group nearest to the cube count; see `nearest`. The result is None if there is no such vector, or if their lengths
     differ. Single numbers are no vectors, and vectors with values that are not different positive numbers do not count. Neither does a
     ``lambda`` that is not in nm, because it often names another parameter.
     """
     keys = [
-        key for key, vector in raster.spectral_vectors.items() if _may_be_wavelengths(_last(key), [*vector.values()])
+        key
+        for key, vector in raster.spectral_vectors.items()
+        if _may_be_wavelengths(_last(key), [*vector.values()]) and not (own and group_of(key) != raster.variable)
     ]
     lengths = {max(raster.spectral_vectors[key].array.shape) for key in nearest(keys, raster.variable, ())}
     return lengths.pop() if len(lengths) == 1 else None

@@ -109,7 +109,9 @@ def read_spectrum(
     along_bands = [
         key for key, other in variables.items() if other.dims == (band_dim,) and other.array.dtype.kind in "biuf"
     ]
-    cubes = [key for key, other in variables.items() if len(other.array.shape) >= 3]  # a cube
+    cubes = [
+        key for key, other in variables.items() if len(other.array.shape) >= 3 and band_dim in other.dims
+    ]  # a cube
 
     def find(names: set[str]) -> FileVariable | None:
         candidates = [key for key in along_bands if key.rpartition("/")[2].lower() in names]
@@ -173,7 +175,9 @@ def unordered_raster(
         Whether a scale factor above 1 is a divisor of the stored values, such as 10000 in files of NEON.
     """
     packing, scale, scale_notes = read_scale(variable, variable_name, name, divisors=divisors)
-    own = {f"{variable_name}/{key}": vector for key, vector in _spectral_attributes(variable).items()}
+    if (good := good_band_attribute(variable)) is not None:
+        vectors = {**vectors, f"{variable_name}/bbl": good}
+    own = {f"{variable_name}/{key}": vector for key, vector in _spectrum_attributes(variable, vectors).items()}
     return Raster(
         variable.array,
         ordered=False,
@@ -189,24 +193,48 @@ def unordered_raster(
 
 def good_band_attribute(variable: FileVariable) -> FileVariable | None:
     """Return the flags of good bands in an attribute of a variable, such as ENVI's ``bbl``, as a vector; None if it has none."""
-    attributes = _spectral_attributes(variable)
-    return next((attributes[key] for key in sorted(GOOD_BAND_NAMES) if key in attributes), None)
+    attrs = _lower_keys(variable)
+    return next((_as_vector(attrs[key]) for key in sorted(GOOD_BAND_NAMES) if key in attrs), None)
 
 
-def _spectral_attributes(variable: FileVariable) -> dict[str, FileVariable]:
-    """Return the attributes of a variable that may be wavelengths, bandwidths or flags of bands, as vectors by their names in lower case.
+def _spectrum_attributes(variable: FileVariable, vectors: Iterable[str]) -> dict[str, FileVariable]:
+    """Return the wavelengths and bandwidths in attributes of a variable, as vectors by the names of the attributes.
 
-    The unit of a vector is the attribute such as ``wavelength_units``, if there is one.
+    Vectors of the file, whose paths are `vectors`, come first: attributes of a kind count only if there is none. An attribute must have several positive
+    numbers, as many as an axis of the variable. Of several such attributes of a kind, the first in alphabetical order is taken.
     """
-    attrs = {key.lower(): value for key, value in variable.attrs.items()}
-    vectors = {}
-    for key in (WAVELENGTH_NAMES | WAVENUMBER_NAMES | WIDTH_NAMES | GOOD_BAND_NAMES) & {*attrs}:
-        text = " ".join(_as_text(item) for item in np.ravel(np.asarray(attrs[key], object)))
-        names = [f"{stem}_{ending}" for stem in (key, key.removesuffix("s")) for ending in ("units", "unit")]
-        unit = next((attrs[name] for name in names if name in attrs), None)
-        values = spectrum.parse_numbers(re.findall(r"[^\s,{}\[\]]+", text))
-        vectors[key] = FileVariable((), values, {} if unit is None else {"units": _as_text(unit)})
-    return vectors
+    attrs, of_file = _lower_keys(variable), {path.rpartition("/")[2].lower() for path in vectors}
+    found: dict[str, FileVariable] = {}
+    if not of_file & (WAVELENGTH_NAMES | WAVENUMBER_NAMES):
+        # A ``lambda`` is often another parameter.
+        found |= _first_spectrum(attrs, WAVELENGTH_NAMES - {"lambda"}, "wavelength", variable.array.shape)
+    if not of_file & WIDTH_NAMES:
+        found |= _first_spectrum(attrs, WIDTH_NAMES, "fwhm", variable.array.shape)
+    return found
+
+
+def _first_spectrum(
+    attrs: Mapping[str, Any], names: set[str], stem: str, shape: Sequence[int]
+) -> dict[str, FileVariable]:
+    """Return the first of the named attributes that may be a spectrum, with the unit in an attribute such as ``wavelength_units``."""
+    for key in sorted(names & {*attrs}):
+        vector = _as_vector(attrs[key])
+        values = np.asarray(vector.array)
+        if len(values) > 1 and len(values) in shape and bool((np.isfinite(values) & (values > 0)).all()):
+            stems = (key, key.removesuffix("s"), stem, f"{stem}s")
+            units = [attrs[name] for start in stems for end in ("units", "unit") if (name := f"{start}_{end}") in attrs]
+            return {key: replace(vector, attrs={"units": " ".join(_texts(units[0])[:1])} if units else {})}
+    return {}
+
+
+def _lower_keys(variable: FileVariable) -> dict[str, Any]:
+    """Return the attributes of a variable by their names in lower case, with ``_`` for blanks."""
+    return {key.lower().replace(" ", "_"): value for key, value in variable.attrs.items()}
+
+
+def _as_vector(value: object) -> FileVariable:
+    text = " ".join(_as_text(item) for item in np.ravel(np.asarray(value, object)))
+    return FileVariable((), spectrum.parse_numbers(re.findall(r"[^\s,{}\[\]]+", text)), {})
 
 
 def of_present_bands(attrs: dict[str, Any], coordinate: Any) -> dict[str, Any]:

@@ -98,10 +98,10 @@ class UploadFolder:
             check_name(name)
         if not 1 <= len(files) <= _MAX_FILES:
             raise UploadTooLargeError(f"an upload has 1 to {_MAX_FILES} files; found {len(files)}")
-        if equal := [name for name, count in Counter(name.lower() for name in names).items() if count > 1]:
+        counts = Counter(name.lower() for name in names)
+        if equal := [name for name in names if counts[name.lower()] > 1]:
             raise UploadTooLargeError(
-                "the names of the files of an upload differ by more than capital letters; found several files named "
-                f"{list_some(equal, 8)}: rename all but one"
+                f"the names of the files of an upload must differ by more than capital letters; found {list_some(equal, 8)}"
             )
         size = sum(file.size_bytes for file in files)
         total = sum(upload.manifest.size_bytes for upload in self.uploads())

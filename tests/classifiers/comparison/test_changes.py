@@ -12,6 +12,7 @@ from scipy import ndimage, stats
 from classifiers import compare
 from classifiers.comparison.baseline import Baseline
 from classifiers.comparison.changes import detect_changes
+from classifiers.comparison.report.change_table import change_verdict
 from classifiers.comparison.results.differences import EntryChange
 from classifiers.comparison.results.results_io import write_json
 from classifiers.comparison.run_records import RunRecords, run_key
@@ -230,6 +231,26 @@ def test_seeds_that_only_one_has_are_left_out(tmp_path):
     assert f" to {100 * np.mean([r.oa for r in runs[:2]]):.1f} % over the 2 compared seeds, " in change.verdict
     schema = EntryChange.model_json_schema()["properties"]
     assert all("over the compared seeds" in schema[side]["description"] for side in ("before", "after"))
+
+
+def test_other_numbers_of_training_pixels_are_stated(tmp_path):
+    """A split that was thinned to match another one had 63 training pixels, and the same split 667 without the other one."""
+    before = baseline(
+        tmp_path / "old", {SVM: 0.3}, change=lambda run: run.model_copy(update={"train_pixels": 63 + run.seed})
+    )
+    runs, run_records = recorded(tmp_path / "new", {SVM: 0.2}, draws_from=7)
+    runs = [run.model_copy(update={"train_pixels": 667}) for run in runs]
+    (change,) = detect_changes(runs, run_records, LABELS, before)
+    assert (change.train_pixels_before, change.train_pixels) == (64.5, 667)
+    assert "points with other training pixels (64 training pixels before, 667 now): beyond" in change.verdict
+    assert change_verdict(change).endswith("; 64 training pixels before, 667 now")
+    (change,) = detect_changes(
+        runs,
+        run_records,
+        LABELS,
+        baseline(tmp_path / "same", {SVM: 0.3}, change=lambda run: run.model_copy(update={"train_pixels": 667})),
+    )
+    assert change.train_pixels is None and "training pixels" not in change.verdict + change_verdict(change)
 
 
 @pytest.mark.parametrize(("old_seeds", "new_seeds"), [(3, 4), (1, 4), (4, 2)])

@@ -123,7 +123,7 @@ def test_superpixels_between_the_pixels_of_a_coarse_grid_are_not_said_to_have_no
         (place,) = suggester.suggest(labels, 1, among=among)
         on_grid = any(row % 4 == 0 and col % 4 == 0 for row, col in np.argwhere(among))
         reasons.setdefault(on_grid, set()).add(place.describe().partition(",")[0].partition(" (")[0])
-    assert reasons == {True: {"The map is unsure here"}, False: {"The map was not checked at this small place"}}
+    assert reasons == {True: {"The map is sure here"}, False: {"The map was not checked at this small place"}}
 
 
 def test_a_seed_that_only_large_scenes_use_is_checked_for_all(columns, suggester):

@@ -245,6 +245,72 @@ def test_wavelengths_in_attributes_of_a_cube(tmp_path, units):
     assert "used swath/reflectance/wavelengths as the wavelengths of its bands" in " ".join(scene.notes)
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        pytest.param({"wavelength": [400.0, 700.0]}, id="range"),
+        pytest.param({"wavelength": np.arange(1.0, 6)}, id="other numbers"),
+        pytest.param({"wavelength": "see the vector in group"}, id="text"),
+        pytest.param({"wavelengths": np.zeros(5), "center_wavelength": np.full(5, np.nan)}, id="no spectrum"),
+        pytest.param({"wavelength": np.arange(1.0, 8), "lambda": 0.5}, id="other axis"),
+    ],
+)
+def test_a_vector_of_the_file_comes_before_attributes(tmp_path, attributes):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        cube = file.create_dataset("site/reflectance", data=CUBE.transpose(2, 0, 1))
+        cube.attrs.update(attributes)
+        cube.attrs["bbl"] = cube.attrs["good_bands"] = [1, 1, 0, 1, 1]
+        file["site/wavelength"] = NM
+    scene = open_scene(tmp_path / "x.h5")
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE[..., [0, 1, 3, 4]])
+    np.testing.assert_array_equal(scene.wavelengths_nm, np.array(NM)[[0, 1, 3, 4]])
+    assert not any(word in " ".join(scene.notes) for word in ("ignored", "used none"))
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        pytest.param({"wavelength": "see the manual, page 5"}, id="text"),
+        pytest.param({"wavelength": np.zeros(5)}, id="zeros"),
+        pytest.param({"lambda": np.arange(1.0, 6)}, id="parameter"),
+        pytest.param({"wavelength": 550.0}, id="scalar"),
+        pytest.param({"wavelength": h5py.Empty("f4")}, id="empty"),
+    ],
+)
+def test_attributes_that_are_no_spectrum_are_not_used(tmp_path, attributes):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("reflectance", data=CUBE).attrs.update(attributes)
+    scene = open_scene(tmp_path / "x.h5")
+    assert scene.wavelengths_nm is None and not any("wavelength" in note for note in scene.notes)
+
+
+def test_attributes_of_the_variable_state_its_axis_of_bands(tmp_path):
+    """A vector of the file may belong to another cube, but not an attribute of the cube itself."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        cube = file.create_dataset("swath/reflectance", data=CUBE.transpose(2, 0, 1))
+        cube.attrs.update({"center_wavelengths": np.array(NM) / 1000, "Wavelength Units": np.array([b"um"])})
+        file["swath/errors"] = np.zeros((5, *CUBE.shape[:2]), "u1")
+    scene = open_scene(tmp_path / "x.h5", variable="swath/reflectance")
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
+    np.testing.assert_allclose(scene.wavelengths_nm, NM)
+    assert not any("no unit" in note for note in scene.notes)
+
+
+@pytest.mark.parametrize("along_bands", [False, True])
+def test_wavelengths_beside_a_mask_in_netcdf(tmp_path, along_bands):
+    with netCDF4.Dataset(tmp_path / "x.nc", "w") as file:
+        for name, size in {"y": 6, "x": 7, "bands": 5, "layers": 2}.items():
+            file.createDimension(name, size)
+        file.createVariable("site/reflectance", "f4", ("y", "x", "bands"))[:] = CUBE
+        file.createVariable("metadata/wavelength", "f4", ("bands",))[:] = NM
+        file.createVariable("metadata/quality", "u1", ("y", "x", "bands" if along_bands else "layers"))
+    scene = open_scene(tmp_path / "x.nc", variable="site/reflectance")
+    if along_bands:
+        assert scene.wavelengths_nm is None
+    else:
+        np.testing.assert_allclose(scene.wavelengths_nm, NM)
+
+
 @pytest.mark.parametrize("layers", [2, 5])
 def test_wavelengths_in_a_group_with_other_layers(tmp_path, layers):
     """Airborne products have masks of a few layers beside the wavelengths. A mask without an axis of their length is not described by them."""

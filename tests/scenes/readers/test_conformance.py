@@ -22,6 +22,7 @@ from hsifeat import open_scene
 from hsifeat.errors import SceneError
 from hsifeat.scenes import Scene, open_labels
 from hsifeat.scenes.readers import read_raster
+from hsifeat.scenes.scene_plot import write_scene_plot
 from tests.helpers.scene_formats import (
     BANDS,
     COLS,
@@ -241,6 +242,21 @@ def test_the_band_order_of_a_folder_is_noted(scenes):
     assert scenes["stack"].notes == (note,)
     assert scenes["stack"].band_names == ("band_7", "band_8", "band_9", "band_10", "band_11")
     assert scenes["stack"].georeference == scenes["tif"].georeference
+
+
+@pytest.mark.parametrize("path", [".", "..", "deep/.."])
+def test_a_scene_has_the_name_of_its_folder_however_it_is_written(scenes, cubes, tmp_path, monkeypatch, path):
+    shutil.copytree(cubes["stack"], tmp_path / "landsat")
+    (tmp_path / "landsat" / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "landsat" / ("deep" if path == ".." else ""))
+    scene = open_scene(path)
+    assert scene.name == "landsat" and scene.notes[0].startswith("landsat: read its 5 .tif files")
+    assert scene.digest == scenes["stack"].digest
+    write_scene_plot(scene, tmp_path / "landsat" / "landsat.png")
+    assert open_scene(path).digest == scene.digest
+    (tmp_path / "landsat" / "other.png").write_bytes(b"no picture")
+    with pytest.raises(SceneError, match="found 5 .tif, 1 .png"):
+        open_scene(path)
 
 
 def test_several_paths_are_stacked_in_their_order(cubes):
