@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from hsifeat.files import atomic_write
 from hsifeat.scenes.maps.legend import Legend
 from hsifeat.types import Window
 
-# Length of the header of a map in bytes. NumPy pads headers with spaces to a multiple of 64 bytes, and pads those of a map, with two or
-# three axes, to 128. So the length says that hsifeat wrote the file, which all readers of the format can read.
-_HEADER_BYTES = 1024
+# Length of the header of a map in bytes. NumPy pads the header of an array of numbers with blanks to 128 bytes, so this length says that hsifeat wrote the
+# file. Some readers in C++ accept at most 256 bytes.
+_HEADER_BYTES = 256
 _START = np.lib.format.magic(1, 0) + (_HEADER_BYTES - 10).to_bytes(2, "little")
 
 
@@ -53,8 +54,10 @@ def write_npy_blocks(
 
 def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     """Return the header of a ``.npy`` file of version 1.0, padded to `_HEADER_BYTES`."""
-    text = repr({"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(map(int, shape))})
-    return _START + text.encode().ljust(_HEADER_BYTES - len(_START) - 1) + b"\n"
+    plain = io.BytesIO()
+    facts = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(map(int, shape))}
+    np.lib.format.write_array_header_1_0(plain, facts)
+    return (_START + plain.getvalue()[len(_START) :].rstrip()).ljust(_HEADER_BYTES - 1) + b"\n"
 
 
 def write_mat(path: Path, name: str, values: NDArray[Any], legend: Legend) -> None:
@@ -87,8 +90,7 @@ def write_mat(path: Path, name: str, values: NDArray[Any], legend: Legend) -> No
 def is_map_npy(path: Path) -> bool:
     """Return whether a file is a ``.npy`` file of classes or probabilities that hsifeat wrote."""
     with path.open("rb") as file:
-        start = file.read(len(_START))
-    return start == _START
+        return file.read(len(_START)) == _START
 
 
 def is_map_mat(path: Path) -> bool:
