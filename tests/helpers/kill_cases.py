@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hsifeat.errors import HsifeatError
+from hsifeat.scenes.maps import Legend, write_map
 from tests.helpers.damaged_stores import flip, guarded_files
 from tests.helpers.forked_commands import ForkedCommand
 from tests.helpers.fuzz_subjects import cache_at
@@ -221,7 +222,7 @@ def make_cases(  # noqa: C901, PLR0915 - one closure for each check
 
     def with_map(folder: Path) -> None:
         with_model(folder)
-        np.save(folder / "map.npy", np.zeros((75, 53), np.uint8))
+        write_map(folder / "map.npy", np.zeros((75, 53), np.uint8), Legend((), (), ()))
 
     def is_map(folder: Path) -> list[str]:
         return [] if np.load(folder / "map.npy").shape == (75, 53) else ["half a map"]
