@@ -200,7 +200,7 @@ def check_output(path: Path, *, replaces: str = "") -> None:
             if (folder / file).is_file() and not (folder == path and file == replaces):
                 place = "is" if folder == path else f"lies in {folder}, which is"
                 raise StoreError(f"{path} {place} {kind}, where nothing else may be written: choose another place")
-    existing = next(folder for folder in path.parents if folder.exists())
+    existing = next(folder for folder in (*path.parents, path) if folder.exists())
     if not existing.is_dir():
         raise StoreError(f"{existing} is no folder, so that {path} can't be written: choose another place")
     if not os.access(path if path.is_dir() else existing, os.W_OK):
@@ -231,6 +231,8 @@ def check_replaced(path: Path, kind: str, is_own: Callable[[Path], bool]) -> Non
         except Exception:  # noqa: BLE001  # damaged files raise errors of many classes
             return False
 
+    if path.is_file() and not os.access(path, os.R_OK):
+        raise StoreError(f"{path} exists and can't be read: choose another name for the {kind}")
     if path.is_file() and not is_result():
         raise StoreError(
             f"{path} exists, and is no {kind} that hsifeat wrote: choose another name for the {kind}, or move the file elsewhere first"

@@ -154,12 +154,12 @@ def save_png(figure: Figure, file: str | Path | IO[bytes], name: str, **options:
     )
 
 
-def is_hsifeat_png(path: Path) -> bool:
-    """Return whether a file is a PNG picture that hsifeat wrote."""
+def is_hsifeat_png(path: Path, mark: str = SOFTWARE) -> bool:
+    """Return whether a file is a PNG picture that hsifeat wrote, with this mark."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        return image.info.get("Software") == SOFTWARE
+    with ignored_warnings(Image.DecompressionBombWarning), Image.open(path) as image:
+        return bool(image.info.get("Software") == mark)
 
 
 def template_environment(package: str) -> Environment:

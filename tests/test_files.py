@@ -169,4 +169,5 @@ def test_outputs_are_checked_at_the_place_where_they_are_written(store_path, tmp
         with pytest.raises(StoreError, match="a store, where nothing else may be written"):
             check_output(Path(out))
     check_output(Path(".."))
+    check_output(Path("/"))
     check_output(tmp_path / "loop")

@@ -83,10 +83,6 @@ def map_of_classes(path):
     write_map(path, np.ones((4, 4), np.uint8), Legend((1,), ("oak",), ("#008000",)))
 
 
-def pixels_of_a_table(path):
-    path.write_text("row,col,class\n0,1,1\n")
-
-
 def other_columns(path):
     np.save(path, np.ones((4, 3), np.float32))
     path.with_suffix(".columns.json").write_text(json.dumps({"recipe_key": "1", "columns": ["a"]}))
@@ -99,6 +95,22 @@ def huge_picture(path):
     text = PngInfo()
     text.add_text("Description", " " * 2_000_000, zip=True)
     Image.new("L", (2, 2)).save(path, pnginfo=text)
+
+
+def structured(path):
+    """An array whose header has as many bytes as that of a map."""
+    names = ["row", "col", "class", "easting", "northing", "height", "species", "year"]
+    np.save(path, np.zeros(3, [(name, "<f8") for name in names]))
+    assert path.read_bytes()[8:10] == b"\xf6\x00"
+
+
+def plot(path):
+    scene_picture(None, path)
+
+
+def class_map(labels, path):
+    check_replaces_map(path)
+    map_of_classes(path)
 
 
 def archive(path):
@@ -153,12 +165,12 @@ WRITERS = {
     "table": [(table, name, mine) for name, mine in ((".npy", cube), (".npy", other_columns), (".parquet", parquet), (".mat", matlab), (".pixels.csv", text), (".columns.json", text))],
     "label file": [
         (label_file, name, mine)
-        for name, mine in ((".tif", photograph), (".gpkg", fields), (".gpkg", text), (".geojson", fields), (".csv", text), (".csv", similar_text), (".gpkg", with_a_further_layer), (".tif", map_of_classes), (".csv", pixels_of_a_table))
+        for name, mine in ((".tif", photograph), (".gpkg", fields), (".gpkg", text), (".geojson", fields), (".csv", text), (".csv", similar_text), (".gpkg", with_a_further_layer), (".tif", map_of_classes))
     ],
     "projection": [(projection, ".safetensors", text), (projection, ".npy", cube)],
-    "picture": [(split_plot, ".png", photograph), (split_plot, ".png", huge_picture), (scene_picture, ".png", photograph), (scene_picture, ".png", text), (plot_of_timesteps, ".png", photograph)],
+    "picture": [(split_plot, ".png", photograph), (split_plot, ".png", huge_picture), (scene_picture, ".png", map_of_classes), (scene_picture, ".png", photograph), (scene_picture, ".png", text), (plot_of_timesteps, ".png", photograph)],
     "result of a job": [(download, ".zip", archive), (download, ".zip", text)],
-    "map": [(download, ".tif", photograph)],
+    "map": [(download, ".tif", photograph), *((class_map, suffix, mine) for suffix, mine in ((".png", photograph), (".png", plot), (".npy", structured), (".npy", cube)))],
 }  # fmt: skip
 
 
@@ -187,7 +199,7 @@ def test_a_result_replaces_only_an_earlier_result_of_its_kind(kind, write, suffi
 
 def test_a_geopackage_that_another_program_has_open_is_only_read(labels, tmp_path):
     path = tmp_path / "a.gpkg"
-    fields(path)
+    export_labels(labels, path)
     with sqlite3.connect(path) as other:
         other.execute("PRAGMA journal_mode=WAL")
         other.execute("CREATE TABLE notes (text)")
@@ -204,3 +216,12 @@ def test_an_empty_file_is_replaced_and_labels_are_no_map(labels, tmp_path):
     export_labels(labels, tmp_path / "a.tif")
     with pytest.raises(HsifeatError, match="no map that hsifeat wrote"):
         check_replaces_map(tmp_path / "a.tif")
+
+
+def test_pixels_of_a_table_are_no_label_file(features, labels, tmp_path):
+    table(features, tmp_path / "a.npy")
+    with pytest.raises(HsifeatError, match=r"a\.pixels\.csv exists, and is no label file"):
+        export_labels(labels, tmp_path / "a.pixels.csv")
+    export_labels(labels, tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_bytes((tmp_path / "a.csv").read_bytes().replace(b"\r\n", b"\n"))
+    export_labels(labels, tmp_path / "a.csv")

@@ -217,15 +217,22 @@ def _is_label_file(path: Path) -> bool:
     if suffix == ".tif":
         return is_map_geotiff(path, _GEOTIFF_MARK)
     if suffix == ".gpkg":
+        if any(
+            path.with_name(f"{path.name}-{log}").exists() for log in ("wal", "journal")
+        ):  # another program changes it
+            return False
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as file:
             columns = [name for _, name, *_ in file.execute(f"PRAGMA table_info({_LAYER})")]
             # Users may have added layers and styles.
             tables = [name for (name,) in file.execute("SELECT table_name FROM gpkg_contents")]
             styles = file.execute("SELECT 1 FROM sqlite_master WHERE name = 'layer_styles'").fetchone()
         return columns[2:] == list(_POLYGON_COLUMNS) and tables == [_LAYER] and styles is None
-    start = _GEOJSON_START if suffix == ".geojson" else f"{','.join(_CSV_COLUMNS)}\r\n"
-    with path.open("rb") as file:
-        return file.read(len(start)) == start.encode()
+    table = path.name.removesuffix(".pixels.csv")
+    if path.with_name(f"{table}.columns.json").exists() and table != path.name:  # pixels of an exported table
+        return False
+    start = _GEOJSON_START if suffix == ".geojson" else f"{','.join(_CSV_COLUMNS)}\n"
+    with path.open(encoding="utf-8") as file:
+        return file.read(len(start)) == start
 
 
 def _write_csv(labels: Labels, path: Path) -> None:

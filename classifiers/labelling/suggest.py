@@ -21,8 +21,8 @@ from hsifeat.types import check_integers
 
 # Maximum number of superpixels in the sample that represents all. Distances between all pairs would not fit in memory.
 _MAX_SEGMENTS = 4000
-# Uncertainties and shares below this are 0 in percent.
-_SURE = 0.005
+# Highest fraction that is rounded to 0 percent.
+_ROUNDED_TO_0 = 0.005
 # Uncertainty is computed on a grid of at most this many rows and columns.
 _MAP_PX = 512
 
@@ -70,11 +70,11 @@ class Suggestion:
             return "There is no map here yet, and much of the scene is like this place."
         if self.basis == "no pixel":
             state = "The map was not checked at this small place, and"
-        elif self.uncertainty < _SURE:
+        elif self.uncertainty <= _ROUNDED_TO_0:
             state = "The map is sure here, but"
         else:
             state = f"The map is unsure here ({100 * self.uncertainty:.0f} %), and"
-        share = f"{100 * self.share:.0f}" if self.share >= _SURE else "less than 1"
+        share = f"{100 * self.share:.0f}" if self.share > _ROUNDED_TO_0 else "less than 1"
         return f"{state} {share} % of the scene is more like this place than like any label."
 
 

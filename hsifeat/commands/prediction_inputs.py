@@ -36,20 +36,22 @@ def open_inputs(model: Model, sources: Sequence[str] | None, listen: Listener) -
     """
     from hsifeat.extraction.extract_scenes import scene_name
     from hsifeat.features.scene_set import open_scenes, single_stores
+    from hsifeat.scenes import open_scene
 
     files = [source for source in sources or () if _is_scene(source)]
-    _check_distinct_names([scene_name(file) for file in files])  # before planes are extracted
     stores = [source for source in sources or () if source not in files]
     features: list[Features] = []
     if stores or not sources:
         # The stores of each scene are stacked in the order in which they are given.
         features += open_scenes(stores or None, distinct=False).scenes
-    features += [_features_of_scene(model, file, listen) for file in files]
-    names = [_file_word(one) for one in features]
-    if not files and _equal_names(names):
+    names = [scene_name(one.scene) for one in features]
+    of_files = [scene_name(open_scene(file)) for file in files] if len(files) + len(stores) > 1 else []
+    if _equal_names([*names, *of_files]):
         # As in reports: scenes of one name, such as those of several dates, are named after their stores.
         names = [scene_name(f"{single_stores(one)[0].name}.zarr") for one in features]
-    _check_distinct_names(names)
+    _check_distinct_names([*names, *of_files])  # before planes are extracted
+    features += [_features_of_scene(model, file, listen) for file in files]
+    names += of_files or [scene_name(one.scene) for one in features[len(names) :]]
     return dict(zip(names, features, strict=True))
 
 
@@ -217,10 +219,3 @@ def _training_planes(model: Model, source: str) -> dict[Features, list[PlaneId]]
         f"({reasons[0] if reasons else 'the model does not record their keys'}): run {commands} with the paths of the training "
         f"stores{named}, and predict on the new stores"
     )
-
-
-def _file_word(features: Features) -> str:
-    """Return the name of a scene in a form that a file name can contain."""
-    from hsifeat.extraction.extract_scenes import scene_name
-
-    return scene_name(features.scene)

@@ -192,6 +192,8 @@ def extract_opened(
 
 def scene_name(scene: Scene | str | Path) -> str:
     """Return the name for the store of a scene, such as ``ip`` for ``data/ip.mat``."""
+    if not isinstance(scene, Scene) and Path(scene).name in {"", ".."}:
+        scene = Path(scene).resolve()
     name = scene.name if isinstance(scene, Scene) else Path(scene).stem
     return re.sub(r"[^\w.-]+", "-", name).strip(".-")[:100] or "scene"
 

@@ -103,10 +103,9 @@ def open_cluster(address: str) -> Iterator[tuple[str, Security | None]]:
 def _start_errors() -> Iterator[None]:
     try:
         yield
-    except (RuntimeError, OSError, TimeoutError) as error:
-        raise HsifeatError(
-            f"the workers on this machine did not start: {error_summary(error)}: start fewer workers; {SCRIPT_ADVICE}"
-        ) from error
+    except (RuntimeError, OSError) as error:
+        advice = "" if isinstance(error, OSError) else f": start fewer workers; {SCRIPT_ADVICE}"
+        raise HsifeatError(f"the workers on this machine did not start: {error_summary(error)}{advice}") from error
 
 
 @contextmanager

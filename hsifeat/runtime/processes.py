@@ -43,7 +43,6 @@ class ProcessExecutor:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        end_imported_script()
         context = multiprocessing.get_context("spawn")
         # Workers wait for the other end of this pipe to close.
         self._receiver, self._sender = context.Pipe(duplex=False)
@@ -61,6 +60,7 @@ class ProcessExecutor:
         A submitted task counts until the caller takes its result. If a worker process dies, for example because memory
         ran out, a `HsifeatError` is raised.
         """
+        end_imported_script()
         try:
             queue = iter(tasks)
             pending: dict[Future[tuple[Result, None] | tuple[None, HsifeatError]], Task] = {}
@@ -119,7 +119,7 @@ def end_imported_script() -> None:
     `SCRIPT_ADVICE`.
     """
     if getattr(current_process(), "_inheriting", False):
-        sys.exit(1)
+        sys.exit(SCRIPT_ADVICE)
 
 
 @dataclass(frozen=True)

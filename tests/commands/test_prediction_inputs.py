@@ -162,6 +162,11 @@ def test_scenes_of_one_name(tmp_path, monkeypatch, cli):
     assert "several scenes have one name for their maps (field, field): classify them in separate calls" in message
     cli("predict", "m", "y2023.zarr", "y2024.zarr", "--out", "maps/{scene}.npy")
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["y2023.npy", "y2024.npy"]
+    np.save("other.npy", np.load("2023/field.npy"))
+    cli("predict", "m", "y2023.zarr", "other.npy", "y2024.zarr", "--out", "mixed/{scene}.npy")
+    assert sorted(path.name for path in (tmp_path / "mixed").iterdir()) == ["other.npy", "y2023.npy", "y2024.npy"]
+    cli("predict", "m", "y2023.zarr", "2024/field.npy", "--out", "both/{scene}.npy")
+    assert sorted(path.name for path in (tmp_path / "both").iterdir()) == ["field.npy", "y2023.npy"]
     for year in ("2023", "2024"):
         cli("predict", "m", f"{year}/field.npy", "--out", f"{year}.npy")
         np.testing.assert_array_equal(np.load(f"{year}.npy"), np.load(f"maps/y{year}.npy"))

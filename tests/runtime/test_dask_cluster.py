@@ -64,3 +64,12 @@ def test_a_script_that_workers_would_run_again(opened, message, tmp_path):
     script.write_text(guarded)
     ended = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=300)
     assert ended.stdout == "[(-1, 1)]\n"
+
+
+def test_an_executor_that_only_opens_in_the_main_part_of_a_script(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import hsifeat\nwith hsifeat.local_executor(2, 0) as executor:\n  if __name__ == '__main__':\n    print(list(executor.run(abs, [-1])))\n"
+    )
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=300)
+    assert ended.stdout == "[(-1, 1)]\n"

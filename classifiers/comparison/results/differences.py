@@ -156,7 +156,10 @@ class EntryChange(Record):
         """Text of the numbers of training pixels, such as ``63 training pixels before, 667 now``; empty if they do not differ."""
         if self.train_pixels is None or self.train_pixels_before is None:
             return ""
-        return f"{format_mean(self.train_pixels_before)} training pixels before, {format_mean(self.train_pixels)} now"
+        before, now = format_mean(self.train_pixels_before), format_mean(self.train_pixels)
+        if before == now:
+            before, now = f"{self.train_pixels_before:,.2f}", f"{self.train_pixels:,.2f}"
+        return f"{before} training pixels before, {now} now"
 
     @property
     def unchanged(self) -> bool:

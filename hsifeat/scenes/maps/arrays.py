@@ -89,8 +89,9 @@ def write_mat(path: Path, name: str, values: NDArray[Any], legend: Legend) -> No
 
 def is_map_npy(path: Path) -> bool:
     """Return whether a file is a ``.npy`` file of classes or probabilities that hsifeat wrote."""
+    start = _START + b"{'descr': '"  # other than that of a structured array, whose header may be as long
     with path.open("rb") as file:
-        return file.read(len(_START)) == _START
+        return file.read(len(start)) == start
 
 
 def is_map_mat(path: Path) -> bool:

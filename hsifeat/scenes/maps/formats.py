@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
 from hsifeat.files import check_output, check_replaced, check_utf8
-from hsifeat.formatting import SOFTWARE, is_hsifeat_png
+from hsifeat.formatting import SOFTWARE
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.maps import arrays, geotiff_writer, map_image
 from hsifeat.scenes.maps.legend import Legend
@@ -72,7 +72,7 @@ def check_replaces_map(path: Path) -> None:
     StoreError
         If the file exists and hsifeat did not write it as a map.
     """
-    is_map = {".png": is_hsifeat_png, ".npy": arrays.is_map_npy, ".mat": arrays.is_map_mat}
+    is_map = {".png": map_image.is_map_image, ".npy": arrays.is_map_npy, ".mat": arrays.is_map_mat}
     check_replaced(path, "map", is_map.get(path.suffix.lower(), geotiff_writer.is_map))
 
 

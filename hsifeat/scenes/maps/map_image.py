@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.files import atomic_write
-from hsifeat.formatting import SOFTWARE, list_some
+from hsifeat.formatting import SOFTWARE, is_hsifeat_png, list_some
 from hsifeat.scenes.maps.fonts import find_font
 from hsifeat.scenes.maps.legend import Legend
 from hsifeat.scenes.scene_blocks import blocks
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
 
 MIN_PX, MAX_PX = 600, 2000
+# Tag of a picture of a map, which other pictures lack.
+MARK = f"{SOFTWARE} map"
 _PAPER, _INK, _EDGE = "#ffffff", "#1b1d20", "#8a8f98"
 _NO_DATA = (0, 0, 0)
 _MIN_LINES, _MAX_LETTERS = 20, 40
@@ -127,8 +129,13 @@ def _written_by_hsifeat() -> PngInfo:
     from PIL.PngImagePlugin import PngInfo
 
     text = PngInfo()
-    text.add_text("Software", SOFTWARE)
+    text.add_text("Software", MARK)
     return text
+
+
+def is_map_image(path: Path) -> bool:
+    """Return whether a file is the PNG picture of a map that hsifeat wrote."""
+    return is_hsifeat_png(path, MARK)
 
 
 def _shorten(name: str) -> str:

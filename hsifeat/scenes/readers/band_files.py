@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsifeat.errors import SceneError
-from hsifeat.formatting import is_hsifeat_png
+from hsifeat.formatting import SOFTWARE, is_hsifeat_png
 from hsifeat.scenes.array_views import ArrayView, AxisIndex, as_slices
 from hsifeat.scenes.georeference import Georeference
 from hsifeat.scenes.nodata import by_band, combine_bands, describe_bands
@@ -104,7 +104,7 @@ def read_band_folder(path: Path, ndim: int, variable: str | None) -> Raster:
 def _is_own_picture(path: Path) -> bool:
     if path.suffix.lower() == ".png":
         with suppress(Exception):  # damaged files raise errors of many classes
-            return is_hsifeat_png(path)
+            return is_hsifeat_png(path) or is_hsifeat_png(path, f"{SOFTWARE} map")
     return False
 
 

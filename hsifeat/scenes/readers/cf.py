@@ -108,8 +108,7 @@ def read_zarr(path: Path, ndim: int, variable: str | None) -> Raster:
     if within in arrays and variable is not None:
         raise SceneError(f"{path} is one array without a name; leave out {variable!r}")
     raster = _select_raster(path, read_variables(path, arrays), ndim, variable, within)
-    array_name = join(within, raster.variable)
-    chunk_notes = _check_chunks(path, root / array_name, arrays[array_name])
+    chunk_notes = _check_chunks(path, root / raster.variable, arrays[raster.variable])
     return replace(raster, notes=(*raster.notes, *chunk_notes))
 
 
@@ -184,7 +183,7 @@ def _select_raster(
         raster = unordered_raster(choice, name, select_spectral_vectors(numeric, name), path.name)
     else:
         raster = read_attributes(name, [choice.dims[axis] for axis in order], variables, path.name)
-    return replace(raster, array=array, variable=local_name, notes=(*notes, *raster.notes))
+    return replace(raster, array=array, variable=name, notes=(*notes, *raster.notes))
 
 
 def _check_chunks(path: Path, folder: Path, array: Any) -> tuple[str, ...]:

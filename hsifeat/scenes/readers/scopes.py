@@ -67,7 +67,7 @@ def find_reference(reference: str, name: str, names: Iterable[str]) -> str | Non
 def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple[str, ...]:
     """Return the candidates that lie in the group nearest to the variable `name`.
 
-    The group of the variable is searched first, then each parent of this group. If none of these groups has a candidate,
+    The group of the variable is searched first, then each parent of this group, then the attributes of the variable, whose paths begin with its own. If none of these groups has a candidate,
     the rest of the file is searched. There, a candidate is left out if a branch without the variable contains the
     candidate and a cube, because the candidate probably describes that cube. A branch is a group with all its subgroups.
 
@@ -93,6 +93,8 @@ def nearest(candidates: Sequence[str], name: str, cubes: Iterable[str]) -> tuple
     for enclosing in enclosing_groups(group):
         if own := tuple(candidate for candidate in candidates if group_of(candidate) == enclosing):
             return own
+    if own := tuple(candidate for candidate in candidates if group_of(candidate) == name):
+        return own
     return tuple(c for c in candidates if not any(cube.startswith(f"{_branch(c, group)}/") for cube in others))
 
 

@@ -81,13 +81,14 @@ def count_wavelengths(raster: Raster, *, own: bool = False) -> int | None:
     keys = [
         key
         for key, vector in raster.spectral_vectors.items()
-        if _may_be_wavelengths(_last(key), [*vector.values()]) and not (own and group_of(key) != raster.variable)
+        if may_be_wavelengths(_last(key), [*vector.values()]) and not (own and group_of(key) != raster.variable)
     ]
     lengths = {max(raster.spectral_vectors[key].array.shape) for key in nearest(keys, raster.variable, ())}
     return lengths.pop() if len(lengths) == 1 else None
 
 
-def _may_be_wavelengths(name: str, values: Sequence[float]) -> bool:
+def may_be_wavelengths(name: str, values: Sequence[float]) -> bool:
+    """Return whether a vector with a name such as ``wavelength`` has different positive numbers. A ``lambda`` must be in nm."""
     if name not in WAVELENGTH_NAMES | WAVENUMBER_NAMES or not 1 < len(values) == len(set(values)):
         return False
     return all((_SMALLEST_NM if name == "lambda" else 0) < value < inf for value in values)

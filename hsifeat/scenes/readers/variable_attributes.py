@@ -25,6 +25,7 @@ from hsifeat.scenes.readers.spectral_vectors import (
     WAVENUMBER_NAMES,
     WIDTH_NAMES,
     bad_band_notes,
+    may_be_wavelengths,
     spectral_unit,
     with_unit,
 )
@@ -177,7 +178,7 @@ def unordered_raster(
     packing, scale, scale_notes = read_scale(variable, variable_name, name, divisors=divisors)
     if (good := good_band_attribute(variable)) is not None:
         vectors = {**vectors, f"{variable_name}/bbl": good}
-    own = {f"{variable_name}/{key}": vector for key, vector in _spectrum_attributes(variable, vectors).items()}
+    own = {f"{variable_name}/{key}": vector for key, vector in _spectrum_attributes(variable).items()}
     return Raster(
         variable.array,
         ordered=False,
@@ -197,20 +198,16 @@ def good_band_attribute(variable: FileVariable) -> FileVariable | None:
     return next((_as_vector(attrs[key]) for key in sorted(GOOD_BAND_NAMES) if key in attrs), None)
 
 
-def _spectrum_attributes(variable: FileVariable, vectors: Iterable[str]) -> dict[str, FileVariable]:
+def _spectrum_attributes(variable: FileVariable) -> dict[str, FileVariable]:
     """Return the wavelengths and bandwidths in attributes of a variable, as vectors by the names of the attributes.
 
-    Vectors of the file, whose paths are `vectors`, come first: attributes of a kind count only if there is none. An attribute must have several positive
-    numbers, as many as an axis of the variable. Of several such attributes of a kind, the first in alphabetical order is taken.
+    An attribute must have several positive numbers, as many as an axis of the variable. Of several such attributes of a kind, the first in alphabetical order
+    is taken. Wavenumbers count if there are no wavelengths.
     """
-    attrs, of_file = _lower_keys(variable), {path.rpartition("/")[2].lower() for path in vectors}
-    found: dict[str, FileVariable] = {}
-    if not of_file & (WAVELENGTH_NAMES | WAVENUMBER_NAMES):
-        # A ``lambda`` is often another parameter.
-        found |= _first_spectrum(attrs, WAVELENGTH_NAMES - {"lambda"}, "wavelength", variable.array.shape)
-    if not of_file & WIDTH_NAMES:
-        found |= _first_spectrum(attrs, WIDTH_NAMES, "fwhm", variable.array.shape)
-    return found
+    attrs, shape = _lower_keys(variable), variable.array.shape
+    wavelengths = _first_spectrum(attrs, WAVELENGTH_NAMES, "wavelength", shape)
+    wavelengths = wavelengths or _first_spectrum(attrs, WAVENUMBER_NAMES, "wavenumber", shape)
+    return wavelengths | _first_spectrum(attrs, WIDTH_NAMES, "fwhm", shape)
 
 
 def _first_spectrum(
@@ -220,7 +217,8 @@ def _first_spectrum(
     for key in sorted(names & {*attrs}):
         vector = _as_vector(attrs[key])
         values = np.asarray(vector.array)
-        if len(values) > 1 and len(values) in shape and bool((np.isfinite(values) & (values > 0)).all()):
+        is_spectrum = len(values) in shape and (may_be_wavelengths(key, values.tolist()) or names is WIDTH_NAMES)
+        if is_spectrum and len(values) > 1 and bool((np.isfinite(values) & (values > 0)).all()):
             stems = (key, key.removesuffix("s"), stem, f"{stem}s")
             units = [attrs[name] for start in stems for end in ("units", "unit") if (name := f"{start}_{end}") in attrs]
             return {key: replace(vector, attrs={"units": " ".join(_texts(units[0])[:1])} if units else {})}

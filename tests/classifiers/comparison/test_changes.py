@@ -250,6 +250,10 @@ def test_other_numbers_of_training_pixels_are_stated(tmp_path):
         LABELS,
         baseline(tmp_path / "same", {SVM: 0.3}, change=lambda run: run.model_copy(update={"train_pixels": 667})),
     )
+    assert (
+        EntryChange.pixels_text.fget(change.model_copy(update={"train_pixels": 64.5, "train_pixels_before": 64.25}))
+        == "64.25 training pixels before, 64.50 now"
+    )
     assert change.train_pixels is None and "training pixels" not in change.verdict + change_verdict(change)
 
 

@@ -7,6 +7,7 @@ import pyproj
 import pytest
 import rasterio
 import xarray as xr
+import zarr
 from rasterio import Affine
 
 from hsifeat import open_scene
@@ -252,7 +253,7 @@ def test_wavelengths_in_attributes_of_a_cube(tmp_path, units):
         pytest.param({"wavelength": np.arange(1.0, 6)}, id="other numbers"),
         pytest.param({"wavelength": "see the vector in group"}, id="text"),
         pytest.param({"wavelengths": np.zeros(5), "center_wavelength": np.full(5, np.nan)}, id="no spectrum"),
-        pytest.param({"wavelength": np.arange(1.0, 8), "lambda": 0.5}, id="other axis"),
+        pytest.param({"wavelength": np.arange(1.0, 9), "lambda": 0.5}, id="no axis"),
     ],
 )
 def test_a_vector_of_the_file_comes_before_attributes(tmp_path, attributes):
@@ -294,6 +295,40 @@ def test_attributes_of_the_variable_state_its_axis_of_bands(tmp_path):
     np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
     np.testing.assert_allclose(scene.wavelengths_nm, NM)
     assert not any("no unit" in note for note in scene.notes)
+
+
+@pytest.mark.parametrize("name", ["wavenumber", "lambda"])
+def test_attributes_come_before_vectors_elsewhere_in_the_file(tmp_path, name):
+    values = 1e7 / np.array(NM) if name == "wavenumber" else NM
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        cube = file.create_dataset("site/reflectance", data=CUBE.transpose(2, 0, 1))
+        cube.attrs.update({name: values, "bbl": [1, 1, 0, 1, 1]})
+        file["calibration/wavelength"], file["calibration/bbl"] = np.arange(401.0, 408), np.ones(5)
+    scene = open_scene(tmp_path / "x.h5")
+    if name == "wavenumber":  # wavelengths of the file come before wavenumbers
+        assert scene.wavelengths_nm is not None
+        return
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE[..., [0, 1, 3, 4]])
+    np.testing.assert_allclose(scene.wavelengths_nm, np.array(NM)[[0, 1, 3, 4]])
+
+
+def test_wavenumbers_in_an_attribute(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("cube", data=CUBE.transpose(2, 0, 1)).attrs["wavenumber"] = 1e7 / np.array(NM)
+    scene = open_scene(tmp_path / "x.h5")
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
+    np.testing.assert_allclose(scene.wavelengths_nm, NM)
+
+
+@pytest.mark.parametrize("path", ["x.zarr", "x.zarr/site", "x.zarr/site/cube"])
+def test_vectors_before_attributes_in_a_part_of_a_zarr_folder(tmp_path, path):
+    root = zarr.open_group(tmp_path / "x.zarr", mode="w")
+    cube = root.create_array("site/cube", data=CUBE.transpose(2, 0, 1))
+    cube.attrs["wavelengths"] = [1.0, 2, 3, 4, 5]
+    root.create_array("site/wavelength", data=np.array(NM))
+    scene = open_scene(tmp_path / path)
+    np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
+    np.testing.assert_allclose(scene.wavelengths_nm, NM)
 
 
 @pytest.mark.parametrize("along_bands", [False, True])
